@@ -12,7 +12,7 @@ from rich.console import Console
 
 from operations.drill.faults import FAULTS
 from operations.drill.streams import AUTHORIZATION, LOGIN, NEW
-from tests.benchmarks.failover import Results, read_run
+from tests.benchmarks.failover import Results, false_failovers, read_run
 from tests.benchmarks.failover_parts import GOALS, PARTS, PLANNED, Run, unmet
 from tests.benchmarks.failover_table import make_table
 
@@ -81,6 +81,15 @@ def test_a_row_shows_the_worst_of_its_runs(repository: Path) -> None:
     fine = Run("fast-quiet", "none", "master", 9, 0, 0, 0, 0, 0, 0)
     results.add([fine, replace(fine, failovers=1)])
     assert "MISSED: moved" in row(results, "none", "fast")
+
+
+def test_a_false_failover_fails_the_benchmark() -> None:
+    quiet = Run("fast-quiet-sample", "cpu-stress", "master", 9, 0, 0, 0, 0, 0, 1)
+    assert false_failovers("fast-quiet-sample", [RUN, quiet]) == [
+        "fast-quiet-sample: cpu-stress: the virtual IP moved"
+    ]  # fmt: skip
+    assert false_failovers("fast-quiet-sample", [replace(quiet, failovers=0)]) == []
+    assert false_failovers("fast-programs", [RUN]) == []
 
 
 def test_an_interrupted_part_is_resumed_where_it_stopped(repository: Path) -> None:

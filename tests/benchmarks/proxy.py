@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -54,6 +55,7 @@ class Measured:
     p99_ms: float
     errors: str
     nginx_s: float  # processor time of that nginx during the run
+    host_s: float  # and of all processes of this host: client, network, both nginx, servers behind
 
 
 def main() -> int:
@@ -144,6 +146,8 @@ class Bench:
                 "rate": statistics.median(run.rate for run in each),
                 "p99_ms": statistics.median(run.p99_ms for run in each),
                 "cores": statistics.median(run.nginx_s / self._seconds for run in each),
+                "nginx_us": statistics.median(1e6 * run.nginx_s / run.rate / self._seconds for run in each),
+                "host_us": statistics.median(1e6 * run.host_s / run.rate / self._seconds for run in each),
                 "errors": " ".join(sorted({run.errors for run in each if run.errors})),
             }
             for name, each in runs.items()
@@ -155,9 +159,10 @@ class Bench:
         host = "iam.api.marmotedu.com" if name == "lecture" else "iam.api.example.com"
         words = ["wrk", "-t1", f"-c{connections}", f"-d{self._seconds}s", "--latency", "-H", f"Host: {host}"]
         words += ["-H", "Connection: close"] if new else []
-        before = self._processor_s(name)
+        before, host_before = self._processor_s(name), busy_s()
         output = self._lab.client(*words, f"{scheme}://{self._public}:{port}/healthz").stdout
-        return parse_wrk(output, self._processor_s(name) - before)
+        host_s = busy_s() - host_before
+        return parse_wrk(output, self._processor_s(name) - before, host_s)
 
     def _processor_s(self, name: str) -> float:
         shown = self._lab.on(NODE, f"systemctl show --property=CPUUsageNSec --value bench-{name}").strip()
@@ -243,14 +248,20 @@ def tandem_files(product: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def parse_wrk(output: str, nginx_s: float) -> Measured:
+def busy_s() -> float:
+    """The processor time that this host has used since its boot."""
+    user, nice, system, _idle, _waiting, irq, soft_irq, *_ = Path("/proc/stat").read_text().split()[1:]
+    return sum(map(int, (user, nice, system, irq, soft_irq))) / os.sysconf("SC_CLK_TCK")
+
+
+def parse_wrk(output: str, nginx_s: float, host_s: float) -> Measured:
     """Raises RuntimeError if wrk measured nothing."""
     rate, p99 = re.search(r"Requests/sec:\s+([\d.]+)", output), re.search(r"99%\s+([\d.]+)(us|ms|s)", output)
     if rate is None or p99 is None or float(rate[1]) == 0:
         raise RuntimeError(f"wrk must report a rate (got {output!r})")
     unit = {"us": 0.001, "ms": 1.0, "s": 1000.0}[p99[2]]
     errors = re.findall(r"Socket errors:.*|Non-2xx.*", output)
-    return Measured(float(rate[1]), float(p99[1]) * unit, "; ".join(errors), nginx_s)
+    return Measured(float(rate[1]), float(p99[1]) * unit, "; ".join(errors), nginx_s, host_s)
 
 
 def report(found: Mapping[str, Mapping[str, Mapping[str, Any]]], memory: Mapping[str, Mapping[str, float]]) -> int:
@@ -274,9 +285,12 @@ def report(found: Mapping[str, Mapping[str, Mapping[str, Any]]], memory: Mapping
             f"{name}: {each['connections']:.0f} of {IDLE_CONNECTIONS} idle connections, "
             f"{each['before_mib']:.1f} -> {each['after_mib']:.1f} MiB"
         )
-    print(
-        "c: cores that nginx used; the other processor time is that of the client, the servers behind and the network"
-    )
+    print("c: cores that nginx used\nprocessor time per request, of nginx and of this host in all:")
+    for kind, paths in found.items():
+        lecture, tandem = paths["lecture"], paths["tandem"]
+        most = lecture["host_us"] / tandem["host_us"]
+        cells = "".join(f"{each['nginx_us']:>14.0f} of {each['host_us']:>4.0f} us" for each in (lecture, tandem))
+        print(f"{kind:<24}{cells}   on cores that all share at most {most:.2f}x")
     return 1 if missed else 0
 
 

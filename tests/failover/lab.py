@@ -119,7 +119,7 @@ http {{
         self.run("sh", "-c", "echo > /run/tandem/able" if able else "rm /run/tandem/able")
 
     def start_nginx(self) -> subprocess.Popen[bytes]:
-        child = self.start("nginx", "-g", "daemon off;")
+        child = self.start("nice", "-n", "-5", "nginx", "-g", "daemon off;")
         wait_until(lambda: self.read("/run/nginx.pid"), "nginx")
         return child
 
@@ -135,7 +135,7 @@ http {{
     def start_daemon(self, **settings: Any) -> subprocess.Popen[bytes]:
         self.write("/etc/nginx/health.json", json.dumps({**SETTINGS, "peers": [self.peer], **settings}))
         program = f"import sys; sys.path[0] = {str(PROGRAMS)!r}; from health_daemon.daemon import main; main()"
-        return self.start(PYTHON, "-BSEc", program, "/etc/nginx/health.json")
+        return self.start("nice", "-n", "-10", PYTHON, "-BSEc", program, "/etc/nginx/health.json")
 
 
 class Lab:

@@ -83,7 +83,8 @@ def pair() -> Iterator[Lab]:
             node.start(PYTHON, "-BSE", str(PROGRAMS / "event_recorder.py"), "/etc/keepalived/events.json")
             node.start_daemon(services=services, routers=["VI_1"])
             wait_until(lambda node=node: node.value() == "0", "healthy")
-            node.start("keepalived", "--dont-fork", "--dont-respawn", "--log-console")
+            # As in the units; the namespaces have no control groups of their own.
+            node.start("nice", "-n", "-10", "keepalived", "--dont-fork", "--dont-respawn", "--log-console")
             if node is lab.a:
                 wait_until(lambda: is_master(lab.a), "node a is master", 10)
         time.sleep(1.5)  # keepalived announces the address again after a second
@@ -141,6 +142,21 @@ def test_the_backup_takes_over(pair: Lab, fault: str) -> None:
     assert is_master(pair.b)
     assert load.blackout_ms() < 1000
     wait_until(lambda: "VI_1 MASTER" in states(pair.b), "the event")
+
+
+@pytest.mark.parametrize("seconds", [15, pytest.param(900, marks=pytest.mark.long)])
+def test_cpu_stress_on_both_nodes_does_not_move_the_virtual_ip(pair: Lab, seconds: float) -> None:
+    """Twice as many busy loops as cores on each node, as `localcloud fault NODE cpu-stress`."""
+    before = len(states(pair.b))
+    loops = [
+        node.start("sh", "-c", "while :; do :; done")
+        for node in (pair.a, pair.b)
+        for _ in range(2 * (os.cpu_count() or 2))
+    ]
+    time.sleep(seconds)
+    assert [loop.poll() for loop in loops] == [None] * len(loops)
+    assert states(pair.b)[before:] == [], "no change of master, and no fault that was none"
+    assert is_master(pair.a)
 
 
 def test_a_paused_daemon_does_not_move_the_virtual_ip(pair: Lab) -> None:

@@ -48,10 +48,11 @@ class Daemon:
         self.targets = [
             Target("127.0.0.1", _HTTP_PORT, NGINX_REQUEST, self.nginx, lowest_fault=_ERROR_STATUS),
             *(
-                Target(address, _HTTP_PORT, PEER_REQUEST, self.peers[address], host=host, lowest_fault=_ERROR_STATUS)
+                Target(address, _HTTP_PORT, PEER_REQUEST, self.peers[address], host=host, lowest_fault=_ERROR_STATUS,
+                       prompt=True)
                 for address, host in self.hosts.items()
             ),
-        ]
+        ]  # fmt: skip
         self.service_targets = [
             Target(server.address, server.port, requests[server.name], server.tracker) for server in self.servers
         ]
@@ -83,9 +84,8 @@ class Daemon:
         self.prober = Prober()
         self.database = (
             Database(database, Tracker(patience_s), watch=self.prober.watch, forget=self.prober.forget)
-            if database
-            else None
-        )
+            if database else None
+        )  # fmt: skip
         if self.database:
             self.trackers.append(self.database.tracker)
         self.systemd = files.Systemd(dict(os.environ))

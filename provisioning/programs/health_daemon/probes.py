@@ -23,17 +23,20 @@ _NO_HTTP = 1000
 
 
 class Target:
-    """What to probe. `host` learns whether the kernel of the target's host answers, `tracker` the rest."""
+    """What to probe. `host` learns whether the kernel of the target's host answers, `tracker` the rest.
 
-    __slots__ = ("address", "host", "lowest_fault", "port", "request", "tracker")
+    A `prompt` target fails with its first wrong or refused answer: it says itself that it cannot serve.
+    """
+
+    __slots__ = ("address", "host", "lowest_fault", "port", "prompt", "request", "tracker")
 
     def __init__(
         self, address: str, port: int, request: bytes, tracker: Tracker, *,
-        host: Tracker | None = None, lowest_fault: int = _SERVER_ERROR,
+        host: Tracker | None = None, lowest_fault: int = _SERVER_ERROR, prompt: bool = False,
     ) -> None:  # fmt: skip
         """`request` is empty if an accepted connection is enough. A status from `lowest_fault` on is a failure."""
         self.address, self.port, self.request = address, port, request
-        self.tracker, self.host, self.lowest_fault = tracker, host, lowest_fault
+        self.tracker, self.host, self.lowest_fault, self.prompt = tracker, host, lowest_fault, prompt
 
 
 class _Probe:
@@ -98,7 +101,7 @@ class Prober:
         """Give up the probes that can no longer show that their target is healthy."""
         old = [each for each in self._probes.values() if now - each.started > each.target.tracker.patience_s]
         for probe in old:
-            self._end(probe, f"no answer for {probe.target.tracker.patience_s * 1000:.0f} ms")
+            self._end(probe, f"no answer for {probe.target.tracker.patience_s * 1000:.0f} ms", answered=False)
 
     def watch(self, each: socket.socket, ready: Callable[[], None], writing: bool) -> None:  # noqa: FBT001 - passed as a callback
         """Call `ready` when this socket can be written, or has data."""
@@ -144,14 +147,17 @@ class Prober:
             probe.target.host.answered(probe.started, ok=is_alive, seen="" if is_alive else os.strerror(error))
         self._end(probe, os.strerror(error))
 
-    def _end(self, probe: _Probe, fault: str = "") -> None:
+    def _end(self, probe: _Probe, fault: str = "", *, answered: bool = True) -> None:
         """`fault` is what the probe met instead of a correct answer."""
         fd = probe.socket.fileno()
         del self._probes[fd]
         with contextlib.suppress(KeyError):  # refused at once
             self._poll.unregister(fd)
         probe.socket.close()
-        probe.target.tracker.answered(probe.started, ok=not fault, seen=fault)
+        tracker = probe.target.tracker
+        tracker.answered(probe.started, ok=not fault, seen=fault)
+        if fault and answered and probe.target.prompt and not tracker.failing:
+            tracker.fail(probe.started, fault)
 
 
 def mark(each: socket.socket) -> None:

@@ -11,7 +11,7 @@ from provisioning.programs.event_recorder import Fifo
 from provisioning.programs.health_daemon import files
 from provisioning.programs.health_daemon.events import Events
 from provisioning.programs.health_daemon.judgement import Server, Tracker, Verdict, servers_out
-from provisioning.programs.health_daemon.probes import NGINX_REQUEST, Prober, Target
+from provisioning.programs.health_daemon.probes import NGINX_REQUEST, PEER_REQUEST, Prober, Target
 
 OK, FAILED, SILENT = "ok", "failed", "silent"
 
@@ -200,6 +200,27 @@ def test_a_host_that_refuses_the_connection_is_not_silent() -> None:
     probe(Target("127.0.0.1", port, NGINX_REQUEST, tracker, host=host))
     assert (tracker.failing, host.failing) == (True, False)
     assert (tracker.seen, host.seen) == ("Connection refused", "")
+
+
+def test_a_peer_that_says_that_it_cannot_take_over_fails_at_once() -> None:
+    """With two nodes in FAULT no node holds the virtual IP, so a node must not wait for its patience."""
+    for prompt in (True, False):
+        tracker, host = Tracker(10), Tracker(10)
+        with serve(b"HTTP/1.1 404 Not Found\r\n\r\n") as listener:
+            port = listener.getsockname()[1]
+            probe(Target("127.0.0.1", port, PEER_REQUEST, tracker, host=host, lowest_fault=300, prompt=prompt))
+        assert (tracker.failing, tracker.seen) == (prompt, "answered with status 404")
+        probe(Target("127.0.0.1", port, PEER_REQUEST, tracker, host=host, lowest_fault=300, prompt=prompt))
+        assert (tracker.failing, tracker.seen) == (prompt, "Connection refused")
+        assert not host.failing
+
+
+def test_a_silent_peer_has_its_patience() -> None:
+    tracker, host = Tracker(0.25), Tracker(0.25)
+    with serve(None) as listener:
+        port = listener.getsockname()[1]
+        probe(Target("127.0.0.1", port, PEER_REQUEST, tracker, host=host, lowest_fault=300, prompt=True))
+    assert (tracker.failing, tracker.seen) == (False, "no answer for 250 ms"), "judge() decides"
 
 
 def probe(target: Target) -> None:
