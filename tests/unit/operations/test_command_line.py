@@ -80,6 +80,15 @@ def test_the_faults_of_a_drill_are_listed_without_a_deployment() -> None:
     assert {"nginx-kill", "power-off"} <= set(shown.stdout.split())
 
 
+def test_the_doctor_checks_the_account_before_the_stack_exists(tmp_path: Path) -> None:
+    nowhere = {"PULUMI_BACKEND_URL": tmp_path.as_uri(), "PULUMI_CONFIG_PASSPHRASE": "x", "PULUMI_HOME": str(tmp_path)}
+    shown = tandem("doctor", "--stack", "staging", TENCENTCLOUD_SECRET_ID="", **nowhere)
+    assert shown.returncode == 1
+    lines = [" ".join(line.strip("│").split()) for line in shown.stdout.splitlines()]
+    assert any(" stack │" in line for line in lines), shown.stdout
+    assert any("credentials │ not set" in line for line in lines), shown.stdout
+
+
 @pytest.mark.parametrize("text", ["a [bold]value[/bold]", "unbalanced [/red]", "path [/etc/x] [0m"])
 def test_an_error_is_printed_as_it_is(text: str) -> None:
     console = Console(file=io.StringIO(), width=40)
