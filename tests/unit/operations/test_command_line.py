@@ -19,7 +19,7 @@ from typer.main import get_group
 
 from operations.commands import app
 from operations.errors import OperationError
-from operations.main import describe_bug, find_stack, print_error
+from operations.main import describe_bug, find_stack, order_ssh, print_error
 from operations.new_stack import make_answers, render, write
 from operations.workspace import PROJECT_ROOT
 from settings.check import Checked, check_file, find_files
@@ -106,6 +106,26 @@ def test_an_unforeseen_error_is_one_sentence() -> None:
 def test_the_stack_of_a_remote_command_is_not_taken_from_its_arguments() -> None:
     assert find_stack(["ssh", "iam-a", "--stack", "prod", "--", "x", "-s", "y"]) == "prod"
     assert find_stack(["ssh", "iam-a", "--", "systemctl", "-s", "y"]) == "local"
+    assert find_stack(["ssh", "iam-a", "systemctl", "-s", "y"]) == "local"
+
+
+@pytest.mark.parametrize(
+    ("given", "ordered"),
+    [
+        ("iam-a --stack prod", "--stack prod iam-a"),
+        ("iam-a -s prod ls -s /etc", "-s prod iam-a ls -s /etc"),
+        ("iam-a --stack=prod -- ls", "--stack=prod iam-a -- ls"),
+        ("--stack prod iam-a ls --stack x", "--stack prod iam-a ls --stack x"),
+        ("--help", "--help"),
+        ("", ""),
+    ],
+)
+def test_the_stack_may_follow_the_node_of_ssh(given: str, ordered: str) -> None:
+    arguments = order_ssh(["ssh", *given.split()])
+    assert arguments == ["ssh", *ordered.split()]
+    if "iam-a" in given:
+        context = COMMANDS["tandem ssh"].make_context("ssh", arguments[1:])
+        assert context.params["stack"] == ("prod" if "prod" in given else "local")
 
 
 # ---- config check ----------------------------------------------------------------------------------------------------
