@@ -12,16 +12,16 @@ from components.dns import Dns, DnsArgs
 from components.exports import export
 from components.failures import end_quietly_when_cancelled
 from components.firewall import Firewall, FirewallArgs
-from components.health import Health, HealthArgs
+from components.health_resource import Health, HealthArgs
 from components.hooks import Hooks
-from components.host_keys import GroupHostKeys, HostKeysArgs
+from components.host_keys_resource import GroupHostKeys, HostKeysArgs
 from components.labels import Labels
 from components.last_deployment import LastDeployment, cloud_settings, read_exports
 from components.network import Network, NetworkArgs
 from components.node_sequence import NodeSequence
 from components.nodes import Nodes, NodesArgs
 from components.public_sites import describe_sites, names_in_zone
-from components.rollout import Rollout, RolloutArgs
+from components.rollout_resource import Rollout, RolloutArgs
 from components.virtual_ip import VIRTUAL_IP_NAMES, VirtualIp, VirtualIpArgs
 from provisioning.deployment import make_deployment
 from settings.load import load

@@ -20,9 +20,18 @@ _REPEAT_S = 3600
 _WHOLE_DAY = (0, 86_399)  # seconds of the day
 _CVM = "cvm_device"
 _EIP = "EIP"
-# Events that the cloud itself observes: the node cannot be pinged, for example after a power failure; it has rebooted.
-# Documents 248/51284 (DescribeAlarmEvents) and 248/51287; names as in the provider's example of an alarm policy.
-_CVM_EVENTS = ("ping_unreachable", "guest_reboot")
+# Events that the cloud itself observes: the node cannot be pinged, for example after a power failure; it has rebooted,
+# or its host has failed; its kernel has failed; it has no memory; its disk is read-only. Documents 248/51284
+# (DescribeAlarmEvents) and 248/51287; the names are those that DescribeAlarmEvents returns for cvm_device. None of its
+# 57 events reports a lost monitoring agent.
+_CVM_EVENTS = (
+    "ping_unreachable",
+    "guest_reboot",
+    "instance_restarted",
+    "guest_core_error",
+    "guest_oom",
+    "disk_readonly",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pulumi
 from components.announcements import describe_generations, describe_vrrp
 from components.changes import describe_disks, describe_network
 from components.credentials import Credentials
-from components.host_keys import GroupHostKeys
+from components.host_keys_resource import GroupHostKeys
 from components.labels import Labels
 from components.nodes import Nodes
 from components.public_sites import describe_sites, urls_of

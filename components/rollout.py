@@ -1,32 +1,30 @@
-"""The configuration of all nodes as one resource. A preview shows the changed lines of each file."""
+"""The provider of the rollout: applies the manifests to all nodes, and finds drift.
+
+It runs in the plugin of the dynamic resources. Most runs only look for drift, so the rollout is imported when it runs.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
-import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 
-from components.credentials import Credentials
 from components.failures import without_traceback
-from components.host_keys import GroupHostKeys
 from provisioning import placeholders
-from provisioning.deployment import Deployment
 from provisioning.errors import CandidateError, LockedError, ProvisioningError, UnreachableError
 from provisioning.exports import parse_inventory
 from provisioning.inventory import Inventory
 from provisioning.kinds.account import Account
 from provisioning.kinds.remote_account import RemoteAccount
-from provisioning.manifest import Manifest, render
-from provisioning.preview_text import read_manifest, show_files, show_items
-from provisioning.rollout import rollout
+from provisioning.manifest import Manifest
+from provisioning.preview_text import read_manifest
+from provisioning.rollout.drift import drift
 from provisioning.traffic import node_changes
 from provisioning.traffic.havip import confirm_with
-from settings.rollout import Unreachable
 
 _INPUTS = ("group", "nodes", "virtual_ips", "files", "manifests", "values", "secrets", "private_key", "bastion")
 
@@ -61,61 +59,12 @@ class RolloutProvider(ResourceProvider):
         return DiffResult(changes=changed or bool(_olds.get("drift") or _olds.get("incomplete")), replaces=[])
 
 
-@dataclass(frozen=True, slots=True)
-class RolloutArgs:
-    deployment: Deployment
-    host_keys: GroupHostKeys
-    credentials: Credentials
-    data_disk_id: pulumi.Output[str] | None
-    unreachable: Unreachable = "stop"
-
-
-class Rollout(Resource, module="tandem", name="Rollout"):
-    """One rollout of the manifests to all nodes of the group."""
-
-    revision: pulumi.Output[str]
-    drift: pulumi.Output[Mapping[str, Any]]
-    incomplete: pulumi.Output[Sequence[str]]  # names of nodes that could not be reached
-
-    def __init__(self, name: str, args: RolloutArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        outputs = {"revision": None, "drift": None, "incomplete": None}
-        secret = pulumi.ResourceOptions(additional_secret_outputs=["secrets", "private_key"])
-        super().__init__(
-            RolloutProvider(), name, {**_inputs(args), **outputs}, pulumi.ResourceOptions.merge(opts, secret)
-        )
-        pulumi.Output.from_input(self.incomplete).apply(_warn_of)
-
-
-def _warn_of(incomplete: Sequence[str] | None) -> None:
-    for node in incomplete or ():
-        pulumi.log.warn(f"{node} could not be reached and is not up to date; run `tandem up` again when it is running")
-
-
-def _inputs(args: RolloutArgs) -> dict[str, Any]:
-    # Rendered from settings, not inside an apply: the replacement of a node would make all files unknown in the
-    # preview.
-    manifests = render(args.deployment)
-    values = args.credentials.certificates
-    if args.data_disk_id is not None:
-        values = pulumi.Output.all(values, args.data_disk_id).apply(lambda both: {**both[0], "data_disk_id": both[1]})
-    return {
-        "group": args.deployment.group,
-        "nodes": list(args.host_keys.nodes),
-        "virtual_ips": list(args.deployment.virtual_ips),
-        "files": {node: show_files(manifest) for node, manifest in manifests.items()},
-        "manifests": {node: show_items(manifest) for node, manifest in manifests.items()},
-        "values": values,
-        "secrets": args.credentials.secrets,
-        "private_key": args.credentials.deployment_key.private_key,
-        "bastion": args.host_keys.bastion,
-        "unreachable": args.unreachable,
-    }
-
-
 def _roll_out(inputs: Mapping[str, Any], previous: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Apply the manifests to all nodes. Returns the resource's outputs. Raises: ProvisioningError."""
-    unreachable: Unreachable = "skip" if inputs.get("unreachable") == "skip" else "stop"
+    from provisioning.rollout import rollout  # noqa: PLC0415 - services and HTTP take 0.4 s to import
+
     inventory = _inventory(inputs, previous or {})
+    unreachable = "skip" if inputs.get("unreachable") == "skip" else "stop"
     result = rollout.roll_out(inventory, _manifests(inputs), _secrets(inputs), _report, unreachable=unreachable)
     return {**inputs, "revision": result.revision, "drift": {}, "incomplete": list(result.incomplete)}
 
@@ -188,7 +137,7 @@ def _find_drift(outputs: Mapping[str, Any]) -> dict[str, list[str]]:
     An unreachable node is reported as drift, not as an error.
     """
     try:
-        found = rollout.drift(parse_inventory(outputs), _manifests(outputs), _secrets(outputs))
+        found = drift(parse_inventory(outputs), _manifests(outputs), _secrets(outputs))
     except ProvisioningError as error:
         return {outputs["group"]: [str(error)]}
     return {node: list(lines) for node, lines in found.items() if lines}

@@ -31,13 +31,21 @@ _SALT_ADVICE = (
 
 
 class _Workspace(LocalWorkspace):
+    exported = ""  # the state in JSON, if selecting the stack has read it
+
     def select_stack(self, stack_name: str) -> None:
         """Check that the stack exists. Does not change the default stack of the `pulumi` command."""
-        self.run("stack", "--stack", stack_name)
+        self.run("stack", "--stack", stack_name)  # checks the passphrase too
 
     def run(self, *arguments: str) -> str:
         """Run a command and return its stdout. Raises CommandError."""
         return self.pulumi_command.run([*arguments], self.work_dir, self.env_vars).stdout
+
+
+class _LocalcloudWorkspace(_Workspace):
+    def select_stack(self, stack_name: str) -> None:
+        """Read the state. The passphrase was generated, so it needs no check, which would take 0.15 s."""
+        self.exported = self.run("stack", "export", "--stack", stack_name)
 
 
 class Engine:
@@ -102,8 +110,7 @@ class Engine:
 
     def export_state(self) -> dict[str, Any]:
         """Return the state; it has the key `deployment`. Raises OperationError."""
-        state = json.loads(self._run("stack", "export"))
-        return {**state, "deployment": state.get("deployment") or {}}
+        return _parse_state(self._run("stack", "export"))
 
     def import_state(self, state: Mapping[str, Any]) -> None:
         """Replace the state. Pulumi drops pending creates. Raises OperationError."""
@@ -160,6 +167,11 @@ class Engine:
             return self._workspace.run(*arguments, "--stack", self._stack.name)
         except CommandError as error:
             raise OperationError(_stderr_of(error)) from None
+
+
+def _parse_state(text: str) -> dict[str, Any]:
+    state = json.loads(text)
+    return {**state, "deployment": state.get("deployment") or {}}
 
 
 def _ignore(text: str) -> None:
@@ -219,7 +231,8 @@ def open_stack(
 ) -> Engine:
     """Open a stack of the project in a directory. Raises OperationError if it does not exist."""
     path = os.pathsep.join((os.environ["PATH"], str(OWN_PLUGINS)))
-    workspace = _Workspace(
+    # Stacks are only created on localcloud.
+    workspace = (_LocalcloudWorkspace if create else _Workspace)(
         work_dir=str(project),
         program=program,
         env_vars={**(environment or {}), "PATH": path},
@@ -238,7 +251,7 @@ def open_stack(
         raise OperationError(_stderr_of(error)) from None
     engine = Engine(found, workspace, failed_creates, report)
     if report is not None:
-        engine.recoverer.recover_interrupted()
+        engine.recoverer.recover_interrupted(_parse_state(workspace.exported) if workspace.exported else None)
     return engine
 
 

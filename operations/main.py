@@ -6,19 +6,18 @@ Exit codes: 0 success; 1 failure, or a check that failed; 2 wrong usage; 130 int
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import sys
 from collections.abc import Sequence
-
-from rich.console import Console
-from rich.text import Text
 
 from operations.errors import OperationError
 from operations.localcloud import enter_localcloud
 from provisioning.errors import ProvisioningError
 
 _DEBUG = "TANDEM_DEBUG"
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 # They read only the state or files.
 _OUTSIDE = {"outputs", "init", "config"}
 
@@ -30,18 +29,27 @@ def main() -> None:
         option = not arguments or arguments[0].startswith("-")
         if not option and arguments[0] not in _OUTSIDE and not {"--help", "--list"} & set(arguments):
             enter_localcloud(find_stack(arguments), arguments)
-        # Pulumi, gRPC and paramiko take 1 s to import, so not before entering localcloud.
-        importlib.import_module("operations.commands").app(arguments, prog_name="tandem")
+        _run_command(arguments)
     except (OperationError, ProvisioningError) as error:
-        print_error(error, Console(stderr=True))
-        sys.exit(1)
+        _fail(error)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
         if os.environ.get(_DEBUG):
             raise
-        print_error(describe_bug(error), Console(stderr=True))
-        sys.exit(1)
+        _fail(describe_bug(error))
+
+
+def _run_command(arguments: Sequence[str]) -> None:
+    """Run a command. Pulumi, gRPC and paramiko take 1 s to import, so not before entering localcloud.
+
+    Nearly all objects (modules, resources) live until the command ends: searching them for garbage would take 0.3 s.
+    """
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    try:
+        importlib.import_module("operations.commands").app(list(arguments), prog_name="tandem")
+    finally:
+        gc.freeze()  # otherwise the interpreter searches all objects when it exits
 
 
 def describe_bug(error: Exception) -> str:
@@ -49,9 +57,11 @@ def describe_bug(error: Exception) -> str:
     return f"{type(error).__name__}: {error}\n  this is a bug of Tandem; {_DEBUG}=1 shows where it happened"
 
 
-def print_error(error: object, console: Console) -> None:
-    """Print an error. Its text may contain brackets, which Rich would interpret as markup."""
-    console.print(Text.assemble(("error:", "red"), f" {error}"), highlight=False, soft_wrap=True)
+def _fail(error: object) -> None:
+    from operations.messages import print_error  # noqa: PLC0415 - a command that enters localcloud needs no Rich
+
+    print_error(error)
+    sys.exit(1)
 
 
 def find_stack(arguments: Sequence[str]) -> str:

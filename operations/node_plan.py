@@ -21,7 +21,7 @@ from provisioning.manifest import Manifest
 from provisioning.placeholders import find_names
 from provisioning.plan import changed_lines, make_plan
 from provisioning.preview_text import read_manifest
-from provisioning.rollout.rollout import replace_secrets
+from provisioning.rollout.desired import replace_secrets
 from provisioning.ssh.agent_calls import Connection
 from provisioning.ssh.connections import Connect, ask_each
 
@@ -57,9 +57,10 @@ def plan_nodes(preview: Preview, recorded: Mapping[str, Any], connect: Connect) 
         node: read_manifest(node, items, rollout.new["files"][node]) for node, items in rollout.new["manifests"].items()
     }
     inventory = parse_inventory(recorded)
-    kept = [node for node in inventory.nodes if node.name in manifests]
+    nodes = (*inventory.nodes, *([inventory.bastion] if inventory.bastion else []))
+    kept = [node for node in nodes if node.name in manifests]
     plans = _ask(replace(inventory, nodes=tuple(kept)), manifests, _values(manifests, recorded), connect)
-    names = {node.name for node in inventory.nodes}
+    names = {node.name for node in nodes}
     created = [NodePlan(name, note="will be created") for name in manifests if name not in names]
     removed = [NodePlan(name, note="will be removed") for name in sorted(names - manifests.keys())]
     return (*created, *sorted(plans, key=lambda plan: plan.master), *removed)

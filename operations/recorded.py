@@ -12,7 +12,7 @@ from provisioning.health.checks import Group, PublicSide
 from provisioning.health.public_checks import Address, Service
 from provisioning.placeholders import IAM_HEALTH_PASSWORD
 from provisioning.preview_text import read_manifest
-from provisioning.rollout.rollout import replace_secrets
+from provisioning.rollout.desired import replace_secrets
 
 # Marks an object as a secret (Pulumi's resource.SigKey and resource.SecretSig).
 _SIGNATURE, _SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"

@@ -52,18 +52,20 @@ class Recoverer:
         self._report = report
         self._sleep = sleep
 
-    def recover_interrupted(self) -> None:
-        """Import the objects that an earlier run has created; remove its other pending creates from the state."""
-        self._recover(pauses_s=())
+    def recover_interrupted(self, state: dict[str, Any] | None = None) -> None:
+        """Import the objects that an earlier run has created; remove its other pending creates from the state.
+
+        Exports the state unless the caller has it.
+        """
+        self._recover(state or self._stack.export_state(), pauses_s=())
 
     def recover_failed(self, failures: Failures) -> bool:
         """Import the objects of failed creates. Returns whether all of them were found."""
         # If the search fails, the next run repeats it.
         self._failed_creates.add(failures.uncertain)
-        return self._recover(pauses_s=_PAUSES_S)
+        return self._recover(self._stack.export_state(), pauses_s=_PAUSES_S)
 
-    def _recover(self, pauses_s: Sequence[float]) -> bool:
-        state = self._stack.export_state()
+    def _recover(self, state: dict[str, Any], pauses_s: Sequence[float]) -> bool:
         deployment = with_pending(state["deployment"], self._failed_creates.read())
         pending = read_pending(deployment)
         if not pending:

@@ -24,9 +24,10 @@ from provisioning.health.results import HealthReport, Level
 from provisioning.inventory import Inventory
 from provisioning.kinds.link import Link
 from provisioning.ssh.agent_calls import Connection
-from provisioning.ssh.connections import Connect, ask_each, connector
+from provisioning.ssh.connections import Connect, ask_each, connector, shared
 from provisioning.traffic.havip import find_holder
 
+CheckHealth = Callable[[Group, CallApi | None, Connect | None], HealthReport]
 WATCH_S = 2.0
 
 
@@ -72,11 +73,17 @@ def gather(
     call_api: CallApi | None = None,
     connect: Connect | None = None,
     *,
-    check_health: Callable[[Group, CallApi | None, Connect | None], HealthReport] | None = check,
+    check_health: CheckHealth | None = check,
 ) -> GroupStatus:
-    """Ask every node once. `check_health` is None for the short form without health checks and backups."""
+    """Ask every node over one connection. `check_health` is None for the short form: no health checks, no backups."""
+    with shared(connect or connector(group.inventory, deadline_s=SSH_DEADLINE_S)) as once:
+        return _gather(group, stack, call_api, once, check_health)
+
+
+def _gather(
+    group: Group, stack: str, call_api: CallApi | None, connect: Connect, check_health: CheckHealth | None
+) -> GroupStatus:
     inventory = group.inventory
-    connect = connect or connector(inventory, deadline_s=SSH_DEADLINE_S)
     public = [address.ip for address in group.public.addresses]
     backups, health = None, None
     if check_health is not None:

@@ -15,7 +15,7 @@ from operations.workspace import PROJECT_ROOT
 from provisioning.deployment import make_deployment
 from provisioning.health.checks import Group
 from provisioning.kinds.unit import Unit
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 from settings.check import check_file
 from settings.sections import Settings
 

@@ -7,8 +7,7 @@ import tarfile
 from pathlib import Path
 
 from settings import archives
-from settings.downloads import fetch, is_url
-from settings.releases import Bundle, ReleaseError, file_sha256
+from settings.releases import Bundle, ReleaseError, file_sha256, is_url
 
 
 def find_bundle(source: str, sha256: str | None, name: str, checksum: str, cache: Path) -> Bundle:
@@ -17,6 +16,8 @@ def find_bundle(source: str, sha256: str | None, name: str, checksum: str, cache
     `name` identifies it in the cache, for example "services.web"; `checksum` is the setting of `sha256`.
     """
     if is_url(source):
+        from settings.downloads import fetch  # noqa: PLC0415 - HTTP takes 0.1 s to import
+
         return _read(fetch(source, sha256, cache, checksum), sha256, checksum)
     path = Path(source)
     return _pack(path, sha256, cache, name, checksum) if path.is_dir() else _read(path, sha256, checksum)

@@ -16,11 +16,10 @@ from typing import Any, cast
 
 import yaml
 
-from settings.downloads import is_url
 from settings.iam import IamSettings
 from settings.load import Stack, find_release, parse
 from settings.problems import Problem, SettingsError
-from settings.releases import Release
+from settings.releases import Release, is_url
 from settings.sections import Settings
 
 _PROJECT = "tandem"

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -18,10 +17,6 @@ _TRIES = 5
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _REPORT_EVERY_S = 5.0
 _MIB = 1 << 20
-
-
-def is_url(text: str) -> bool:
-    return urlsplit(text).scheme in {"http", "https"}
 
 
 def fetch(

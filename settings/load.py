@@ -17,12 +17,11 @@ from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 from samples.iam.build import archive, build
 from settings.bundles import find_bundle
 from settings.data import DataSettings
-from settings.downloads import fetch, is_url
 from settings.iam import STAND_IN, IamSettings
 from settings.nginx import NginxSettings
 from settings.parsing import parse_sections
 from settings.problems import Problem, SettingsError
-from settings.releases import Bundle, Release, ReleaseError, read_release
+from settings.releases import Bundle, Release, ReleaseError, is_url, read_release
 from settings.rules import find_contradictions
 from settings.sections import Sections, Settings
 from settings.services import ServiceSettings
@@ -71,6 +70,8 @@ def find_release(settings: IamSettings) -> Release:
         return _build_stand_in()
     if not is_url(settings.release):
         return read_release(Path(settings.release), settings.sha256)
+    from settings.downloads import fetch  # noqa: PLC0415 - HTTP takes 0.1 s to import
+
     return read_release(fetch(settings.release, settings.sha256, _RELEASES), settings.sha256)
 
 

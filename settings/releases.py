@@ -7,6 +7,7 @@ import re
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 _SCHEMA = "sql/iam.sql"
 _REQUIRED = ("bin/iam-apiserver", "bin/iam-authz-server", "bin/iam-pump", _SCHEMA)
@@ -18,6 +19,10 @@ _NAMED_DATABASE = re.compile(
     r"[`\"]?([A-Za-z0-9_$-]+)",
     re.MULTILINE | re.IGNORECASE,
 )
+
+
+def is_url(text: str) -> bool:
+    return urlsplit(text).scheme in {"http", "https"}
 
 
 class ReleaseError(Exception):

@@ -28,6 +28,7 @@ INSTALLED = {
     "mariadb-install-db": "mariadb-server-core",
     "mariadbd": "mariadb-server-core",
     "nginx": "nginx",
+    "openssl": "openssl",
     "rclone": "rclone",
     "redis-cli": "redis-tools",
     "redis-server": "redis-server",

@@ -88,6 +88,7 @@ def test_an_interrupted_part_is_resumed_where_it_stopped(repository: Path) -> No
     missing = Results(repository).missing("fast-programs")
     assert ("nginx-kill", "master", 6) in missing
     assert ("nginx-stop", "master", 10) in missing
+    assert ("nginx-stop", "master", 3) in Results(repository).missing("fast-programs", 3)
 
 
 def test_results_are_a_note_of_their_commit(repository: Path) -> None:

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from localcloud.commands.api import ApiSocket, ask_admin
 from localcloud.commands.context import DEFAULT_NAME, LONGEST_DELAY_S, Control, Name, network_failure, require_root
@@ -213,6 +211,9 @@ def _daemon_pid(paths: Paths) -> int | None:
 
 
 def _print_status(found: dict[str, Any], paths: Paths) -> None:
+    from rich.console import Console  # noqa: PLC0415 - `localcloud exec` starts faster without Rich
+    from rich.table import Table  # noqa: PLC0415 - as above
+
     console = Console(soft_wrap=True, highlight=False)
     holders = {entry["holder"]: entry["address"] for entry in found["virtual_addresses"] if entry["holder"]}
     public = {entry["private"]: entry["public"] for entry in found["public_addresses"]}

@@ -17,6 +17,7 @@ class Task(Record):
     """
 
     result: str = "RUNNING"
+    resource_ids: tuple[str, ...] = ()
 
 
 TaskNotFound = rule(
@@ -26,12 +27,12 @@ TaskNotFound = rule(
 )
 
 
-def begin(tx: Transaction, delay_s: float, *, task_id: str = "") -> str:
+def begin(tx: Transaction, delay_s: float, *, task_id: str = "", resource_ids: tuple[str, ...] = ()) -> str:
     """Start a task that succeeds after `delay_s` seconds. Returns its ID."""
     if not task_id:
         number = tx.count("task")
         task_id = str(10_000_000 + int.from_bytes(tx.scramble("task", number).encode()) % 80_000_000 + number)
-    tx.put(Task(id=task_id, region=tx.region, created=tx.now))
+    tx.put(Task(id=task_id, region=tx.region, created=tx.now, resource_ids=resource_ids))
     after(tx, delay_s, "task.done", task_id)
     return task_id
 

@@ -19,6 +19,8 @@ class Timing:
     address_s: float = 0.0  # allocate, bind, unbind an EIP
     nat_gateway_s: float = 0.0  # PENDING to AVAILABLE, DELETING until deleted
     disk_s: float = 0.0  # ATTACHING, DETACHING, EXPANDING
+
+    load_balancer_s: float = 0.0  # every write of the CLB is a task
     # A real HAVIP "may take 10 seconds" to move. The infrastructure delays the traffic by this time, then updates
     # the record.
     havip_takeover_s: float = 0.0
@@ -35,5 +37,6 @@ REALISTIC = Timing(
     address_s=2.0,
     nat_gateway_s=5.0,
     disk_s=3.0,
+    load_balancer_s=3.0,
     havip_takeover_s=10.0,
 )

@@ -15,6 +15,7 @@ Answer = dict[str, Any]
 # The emulated version of each service.
 VERSIONS = {
     "cbs": "2017-03-12",
+    "clb": "2018-03-17",
     "cvm": "2017-03-12",
     "dnspod": "2021-03-23",
     "monitor": "2018-07-24",

@@ -31,6 +31,7 @@ RESOURCES = {
     ("cvm", "instance"): "ins-",
     ("cvm", "volume"): "disk-",
     ("cvm", "disk"): "disk-",
+    ("clb", "clb"): "lb-",
     ("monitor", "policy"): "policy-",
 }
 

@@ -47,8 +47,13 @@ _CVM_REFUSALS: dict[type[Refusal], type[Refusal]] = {
 
 
 def given(parameters: Parameters, name: str = "Tags") -> tag.Tags:
-    """Return Tags[{Key, Value}] of a request that creates a resource."""
-    return {entry.find_text("Key") or "": entry.find_text("Value") or "" for entry in parameters.each(name)}
+    """Return Tags[{Key, Value}] of a request that creates a resource (TagKey and TagValue in clb)."""
+    tags: tag.Tags = {}
+    for entry in parameters.each(name):
+        key = entry.find_text("Key") if "Key" in entry else entry.find_text("TagKey")
+        value = entry.find_text("Value") if "Value" in entry else entry.find_text("TagValue")
+        tags[key or ""] = value or ""
+    return tags
 
 
 def specified(parameters: Parameters, resource_type: str) -> tag.Tags:

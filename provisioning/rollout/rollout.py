@@ -16,9 +16,6 @@ node's disk, and the lock of an owner that has ended is released or expires.
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,9 +23,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from provisioning import placeholders
 from provisioning.change_lock import Lock, locked
-from provisioning.errors import HealthError, LostDataError, ProvisioningError, UnreachableError
+from provisioning.errors import HealthError, LostDataError
 from provisioning.facts import Facts, question
 from provisioning.health.group_checks import check_audit, find_queue
 from provisioning.health.results import Level
@@ -36,10 +32,10 @@ from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.base import Item
 from provisioning.manifest import Manifest
 from provisioning.parallel import in_parallel
-from provisioning.placeholders import find_names
-from provisioning.plan import changed_lines, changed_units, make_plan, prepare_operation
+from provisioning.plan import changed_units, make_plan, prepare_operation
 from provisioning.rollout import held_data
 from provisioning.rollout.commit import NodeChange, report_plans, stage
+from provisioning.rollout.desired import replace_secrets, revision_of, with_bastion
 from provisioning.rollout.order import vrrp_of
 from provisioning.rollout.removal import remove_all, stop_demoted
 from provisioning.rollout.rounds import commit_in_order
@@ -88,7 +84,7 @@ def roll_out(
         UnreachableError: a node cannot be reached, and `unreachable` is "stop" or the change needs all nodes.
         NodeError: a step failed on a node.
     """
-    inventory, manifests = _with_bastion(inventory, manifests)
+    inventory, manifests = with_bastion(inventory, manifests)
     desired = replace_secrets(inventory, manifests, secrets)
     for name, items in desired.items():
         refuse_invalid_yaml(name, items)
@@ -154,76 +150,6 @@ def _change(
     held_data.record(changes, token)
     _follow_audit_record(changes, token)
     return changed
-
-
-def drift(
-    inventory: Inventory,
-    manifests: Mapping[str, Manifest],
-    secrets: Mapping[str, str],
-    *,
-    connect: Callable[[RemoteNode], Connection] | None = None,
-) -> dict[str, list[str]]:
-    """The differences between each node and its manifest, by node name. Nodes without drift are left out.
-
-    A node that is deleted or unreachable is reported as drift and not raised as an error.
-    """
-    inventory, manifests = _with_bastion(inventory, manifests)
-    desired = replace_secrets(inventory, manifests, secrets)
-    secret_paths = {
-        name: frozenset(path for path, text in manifest.files().items() if find_names(text))
-        for name, manifest in manifests.items()
-    }
-    revision = revision_of(desired)
-    connect = connect or connector(inventory, deadline_s=5)
-
-    def find_drift(node: RemoteNode) -> list[str]:
-        try:
-            connection = connect(node)
-        except UnreachableError as error:
-            return [f"unreachable: {error.message}"]
-        try:
-            items = desired[node.name]
-            facts = Facts.from_answer(connection.call([question(items, inventory.virtual_ips)])[0])
-            lines = changed_lines(make_plan(node.name, items, facts), facts, secret_paths[node.name])
-            rejected = lines and revision in facts.versions.rejected
-            return [facts.versions.describe_rejection(revision), *lines] if rejected else lines
-        except ProvisioningError as error:
-            return [f"cannot be checked: {error.message}"]
-        finally:
-            connection.close()
-
-    found = in_parallel(inventory.nodes, find_drift)
-    return {node.name: lines for node, lines in zip(inventory.nodes, found, strict=True) if lines}
-
-
-def revision_of(desired: Mapping[str, Sequence[Item]]) -> str:
-    data = {
-        name: [[type(item).__name__, dataclasses.asdict(item)] for item in items] for name, items in desired.items()
-    }
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _with_bastion(inventory: Inventory, manifests: Mapping[str, Manifest]) -> tuple[Inventory, Mapping[str, Manifest]]:
-    """Add the bastion as a node. It runs no services, but its SSH server is managed too."""
-    bastion = inventory.bastion
-    if bastion is None:
-        return inventory, manifests
-    nodes = (*inventory.nodes, dataclasses.replace(bastion, eligible=False))
-    return dataclasses.replace(inventory, nodes=nodes), {bastion.name: Manifest(bastion.name, ()), **manifests}
-
-
-def replace_secrets(
-    inventory: Inventory, manifests: Mapping[str, Manifest], secrets: Mapping[str, str]
-) -> dict[str, tuple[Item, ...]]:
-    missing = [node.name for node in inventory.nodes if node.name not in manifests]
-    if missing:
-        raise ProvisioningError(f"{', '.join(missing)}: the node has no manifest", look_at="this is a bug of Tandem")
-    host_keys = {placeholders.host_key(node.name): node.host_keys[0] for node in inventory.nodes if node.host_keys}
-    secrets = {**secrets, **host_keys}
-    return {
-        node.name: tuple(item.with_secrets(secrets, node.name) for item in manifests[node.name].items)
-        for node in inventory.nodes
-    }
 
 
 def _follow_audit_record(changes: Sequence[NodeChange], token: str) -> None:

@@ -11,6 +11,8 @@ from provisioning.kinds.absent import Absent
 from provisioning.kinds.base import Item, restart
 from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
+from provisioning.kinds.package import Package
+from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import mariadb_address
@@ -19,6 +21,7 @@ from provisioning.services.vrrp import Profile, virtual_routers
 
 DAEMON = "tandem-health"
 RECORDER = "tandem-events"
+_CERTIFICATES = "/etc/nginx/tls/*.pem /etc/iam/*.crt"
 _DATABASE = "/etc/tandem/database.json"
 _PROGRAMS = "/usr/local/lib/tandem"
 _RISE = 2  # correct answers in a row, after which a target is healthy again
@@ -34,7 +37,7 @@ UNLOGGED_REQUEST = "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"
 
 def desired(deployment: Deployment, node: Node, profile: Profile) -> list[Item]:
     daemon = _daemon(deployment, node, profile) if profile.probe_s else _no_daemon()
-    return [*_recorder(deployment, node), *daemon]
+    return [*_recorder(deployment, node), *_certificate_watch(), *daemon]
 
 
 def _daemon(deployment: Deployment, node: Node, profile: Profile) -> list[Item]:
@@ -104,6 +107,18 @@ def _recorder(deployment: Deployment, node: Node) -> list[Item]:
         File("/etc/tandem/events.json", json.dumps(settings, indent=2) + "\n", after=changed),
         File(f"/etc/systemd/system/{RECORDER}.service", render("health/tandem-events.service.j2"), after=changed),
         Unit(RECORDER),
+    ]
+
+
+def _certificate_watch() -> list[Item]:
+    program, name = f"{_PROGRAMS}/certificate_watch.py", "tandem-certificates"
+    unit = render("health/tandem-certificates.service.j2", program=program, patterns=_CERTIFICATES)
+    source = resources.files("provisioning.programs").joinpath("certificate_watch.py").read_text(encoding="utf-8")
+    return [
+        Package("openssl"),
+        File(program, source),
+        File(f"/etc/systemd/system/{name}.service", unit),
+        Timer(name, "Report certificates that expire soon, once a day", calendar="*-*-* 06:00:00 UTC"),
     ]
 
 

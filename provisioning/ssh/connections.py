@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from provisioning.errors import ProvisioningError
@@ -34,6 +35,43 @@ def ask_each(
             connection.close()
 
     return in_parallel(nodes, ask_one)
+
+
+class _Shared:
+    """A connection that its users do not close."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.node, self.call = connection.node, connection.call
+
+    def close(self) -> None:
+        pass
+
+
+@contextmanager
+def shared(connect: Connect) -> Generator[Connect]:
+    """Yield a function that connects to each node once, for several questions one after the other.
+
+    A node that could not be reached is not tried again. The connections are closed at the end.
+    """
+    opened: dict[str, Connection | ProvisioningError] = {}
+
+    def connect_once(node: RemoteNode) -> Connection:
+        if node.name not in opened:
+            try:
+                opened[node.name] = connect(node)
+            except ProvisioningError as error:
+                opened[node.name] = error
+        found = opened[node.name]
+        if isinstance(found, ProvisioningError):
+            raise found
+        return _Shared(found)
+
+    try:
+        yield connect_once
+    finally:
+        for connection in opened.values():
+            if not isinstance(connection, ProvisioningError):
+                connection.close()
 
 
 def connector(inventory: Inventory, *, deadline_s: float = 60.0) -> Connect:

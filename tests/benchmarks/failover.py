@@ -1,6 +1,7 @@
 """`make bench-failover`: what clients meet when a node, nginx or keepalived fails, beside the lectures' timing.
 
     python -m tests.benchmarks.failover [PART ...]    run these parts (default: all); runs that exist are not repeated
+    python -m tests.benchmarks.failover --runs 3 PART    with fewer runs of each fault
     python -m tests.benchmarks.failover --table       print the table of the results of this commit
 
 Each part (failover_parts.py) starts its own localcloud, deploys one profile and runs `tandem drill`. A result belongs
@@ -69,11 +70,12 @@ class Results:
         text = self._file.read_text() if self._file.exists() else noted.stdout if noted.returncode == 0 else "[]"
         self.runs = [Run(**run) for run in json.loads(text)]
 
-    def missing(self, part: str) -> list[tuple[str, str, int]]:
-        """Fault, node and the number of runs that a part still needs."""
+    def missing(self, part: str, most: int | None = None) -> list[tuple[str, str, int]]:
+        """Fault, node and the number of runs that a part still needs, of at most `most` each."""
         wanted = PARTS[part]
+        runs = wanted.runs if most is None else min(wanted.runs, most)
         found = [
-            (fault, on, wanted.runs - sum((run.part, run.fault, run.on) == (part, fault, on) for run in self.runs))
+            (fault, on, runs - sum((run.part, run.fault, run.on) == (part, fault, on) for run in self.runs))
             for fault, on in wanted.cases
         ]
         return [each for each in found if each[2] > 0]
@@ -92,19 +94,19 @@ class Results:
         return json.dumps([{name: getattr(run, name) for name in fields} for run in self.runs], indent=1)
 
 
-def run_part(name: str, results: Results) -> list[str]:
+def run_part(name: str, results: Results, most: int | None = None) -> list[str]:
     """Run what is missing of a part. Each fault is kept as soon as it has run. Returns the faults that failed."""
     part = PARTS[name]
     with tempfile.TemporaryDirectory() as directory, deployed(part, Path(directory)) as bench:
         for _ in range(_ATTEMPTS):
-            for fault, on, runs in results.missing(name):
+            for fault, on, runs in results.missing(name, most):
                 print(f"{name}: {fault} on {on}, {runs} runs", flush=True)
                 if fault in PLANNED:
                     results.add([bench.change(name, fault, number) for number in range(runs)])
                 else:
                     results.add(bench.drill(name, fault, on, runs))
     results.keep()
-    return [f"{name}: {fault} on {on}: {runs} runs are missing" for fault, on, runs in results.missing(name)]
+    return [f"{name}: {fault} on {on}: {runs} runs are missing" for fault, on, runs in results.missing(name, most)]
 
 
 class Bench:
@@ -175,6 +177,7 @@ def main(arguments: Sequence[str], *, repository: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.failover", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("part", nargs="*", help=f"{', '.join(PARTS)}; default: all that are not complete")
+    parser.add_argument("--runs", type=int, help="of each fault; default: those of the part")
     parser.add_argument("--table", action="store_true", help="print the results of this commit and run nothing")
     options = parser.parse_args(arguments)
     if unknown := [part for part in options.part if part not in PARTS]:
@@ -186,9 +189,9 @@ def main(arguments: Sequence[str], *, repository: Path = ROOT) -> int:
             print(f"bench-failover: results belong to a commit: commit or stash first\n{changed}", file=sys.stderr)
             return 2
         for part in options.part or PARTS:
-            if results.missing(part):
+            if results.missing(part, options.runs):
                 began = time.monotonic()
-                failed += run_part(part, results)
+                failed += run_part(part, results, options.runs)
                 print(f"{part}: {time.monotonic() - began:.0f} s", flush=True)
     Console(width=None if sys.stdout.isatty() else 200).print(make_table(results.commit, results.runs))
     print("\n".join(failed))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 from tests.failover.lab import PROGRAMS, PYTHON, VIRTUAL_IP, Lab, Node, new_lab, wait_until
 from tests.keepalived.configurations import deployment
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from provisioning.deployment import Deployment, Domains, Node
 from provisioning.kinds.file import File
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 from settings.data import DataSettings
 from settings.iam import IamSettings
 from settings.keepalived import KeepalivedSettings

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from provisioning.kinds.check import Check
+from provisioning.manifest import render
 from settings.keepalived import KeepalivedSettings
 from tests.keepalived.configurations import NODES, VIP3, deployment, pairwise, write
 from tests.keepalived.pair import in_namespace
@@ -84,3 +86,16 @@ def test_keepalived_refuses_what_the_lectures_print(tmp_path: Path, lecture: str
         scripts = SEED / lecture.split("/", maxsplit=1)[0]
         done = check(text.replace(corrected, printed, 1), tmp_path / "printed", scripts, namespace)
     assert done.returncode != 0, done.stderr
+
+
+@pytest.mark.parametrize(("interface", "accepted"), [("lo", True), ("ens5", False)])
+def test_an_interface_that_does_not_exist_is_refused_as_a_candidate(interface: str, accepted: bool) -> None:  # noqa: FBT001 - a column of the table
+    """`keepalived -t` accepts it, and a backup would stop at the reload."""
+    items = render(deployment({"interface": interface}))["iam-a"].items
+    (check,) = [item for item in items if isinstance(item, Check) and item.name == "the interface of keepalived"]
+    assert check.sees(["/etc/keepalived/keepalived.conf"])
+    with in_namespace("interface") as namespace:
+        command = ["ip", "netns", "exec", namespace, *check.command]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == accepted, done.stderr
+    assert accepted or "ens5" in done.stderr

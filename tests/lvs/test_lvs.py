@@ -13,7 +13,7 @@ import pytest
 
 from provisioning.deployment import Node
 from provisioning.kinds.file import File
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 from tests.keepalived.configurations import VIP, deployment, write
 from tests.lvs.guest import DIRECTORS, PORTS, REAL_SERVERS
 from tests.lvs.virtual_machine import cache_folder, kernel, run

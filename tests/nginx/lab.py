@@ -18,7 +18,7 @@ from typing import Any
 
 import trustme
 
-from provisioning import manifest
+from provisioning import manifest_rendering
 from provisioning.deployment import Deployment, Domains, Node
 from provisioning.kinds.file import File
 from settings.data import DataSettings
@@ -84,7 +84,7 @@ class Lab:
         hosts = [host for site in deployed.nginx.sites for host in site.hosts]
         hosts += [each.tls.host for each in deployed.nginx.streams if each.tls and each.tls.host]
         chain, key = self.identity or self._issue(hosts)
-        for item in manifest.render(deployed)["iam-a"].items:
+        for item in manifest_rendering.render(deployed)["iam-a"].items:
             if isinstance(item, File) and "nginx" in item.path and not item.path.startswith(("/etc/systemd", "/usr")):
                 text = re.sub("@@secret:server_certificate[^@]*@@", chain, item.text)
                 text = re.sub("@@secret:server_private_key[^@]*@@", key, text)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioning import manifest
+from provisioning import manifest_rendering
 from tests.nginx.backends import Backend
 from tests.nginx.lab import API, NODE_ADDRESSES, Lab, deployment, running
 
@@ -65,7 +65,7 @@ def _idle_tls(lab: Lab, context: ssl.SSLContext) -> socket.socket:
 
 
 def test_the_unit_and_the_workers_may_open_two_files_for_each_connection() -> None:
-    files = manifest.render(deployment({"workerConnections": 500_000}))["iam-a"].files()
+    files = manifest_rendering.render(deployment({"workerConnections": 500_000}))["iam-a"].files()
     workers = re.search(r"worker_rlimit_nofile (\d+);", files["/etc/nginx/nginx.conf"])
     unit = re.search(r"LimitNOFILE=(\d+)", files["/etc/systemd/system/nginx.service.d/tandem.conf"])
     assert workers

@@ -29,7 +29,7 @@ from provisioning.deployment import Deployment
 from provisioning.kinds.account import Account, password_hash
 from provisioning.kinds.file import File
 from provisioning.kinds.redis_password import RedisPassword
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 from provisioning.placeholders import (
     BUCKET_KEY_ID,
     BUCKET_KEY_SECRET,

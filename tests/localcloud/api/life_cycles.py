@@ -537,6 +537,45 @@ def snapshot_policy(client: Client) -> None:
     wait_until(lambda: client("cbs:DescribeDisks", DiskIds=[disk_id])["TotalCount"], 0)
 
 
+def load_balancer(client: Client) -> None:
+    site = Site(client)
+    instance_id = site.machine()
+
+    def write(target: str, **parameters: Any) -> dict[str, Any]:
+        answer = client(target, **parameters)
+        task = answer["RequestId"]
+        wait_until(lambda: client("clb:DescribeTaskStatus", TaskId=task)["Status"], 0)
+        return answer
+
+    made = write(
+        "clb:CreateLoadBalancer",
+        LoadBalancerType="INTERNAL",
+        LoadBalancerName="in",
+        VpcId=site.vpc_id,
+        SubnetId=site.subnet_id,
+    )
+    balancer = {"LoadBalancerId": made["LoadBalancerIds"][0]}
+    write("clb:ModifyLoadBalancerAttributes", **balancer, LoadBalancerName="inner")
+    write("clb:SetLoadBalancerSecurityGroups", **balancer, SecurityGroups=[site.group_id])
+    found = client("clb:DescribeLoadBalancers", LoadBalancerName="inner")["LoadBalancerSet"]
+    assert [row["SecureGroups"] for row in found] == [[site.group_id]]
+    listener_id = write("clb:CreateListener", **balancer, Ports=[80], Protocol="TCP")["ListenerIds"][0]
+    listener = balancer | {"ListenerId": listener_id}
+    write("clb:ModifyListener", **listener, ListenerName="web", Scheduler="LEAST_CONN")
+    assert client("clb:DescribeListeners", **balancer)["Listeners"][0]["Scheduler"] == "LEAST_CONN"
+    refused(client, "InvalidParameter.PortCheckFailed", "clb:CreateListener", **balancer, Ports=[80], Protocol="TCP")
+    target = [{"InstanceId": instance_id, "Port": 80, "Weight": 10}]
+    write("clb:RegisterTargets", **listener, Targets=target)
+    listed = client("clb:DescribeTargets", **balancer, ListenerIds=[listener_id])["Listeners"][0]["Targets"]
+    assert [row["InstanceId"] for row in listed] == [instance_id]
+    write("clb:DeregisterTargets", **listener, Targets=target)
+    write("clb:DeleteListener", **listener)
+    write("clb:DeleteLoadBalancer", LoadBalancerIds=[balancer["LoadBalancerId"]])
+    refused(client, "InvalidParameter.LBIdNotFound", "clb:DescribeListeners", **balancer)
+    site.terminate(instance_id)
+    site.close()
+
+
 def catalog(client: Client) -> None:
     assert client("cvm:DescribeImages", ImageIds=["img-services"])["TotalCount"] == 1
     assert client("vpc:DescribeBandwidthPackages")["BandwidthPackageSet"] == []
@@ -569,6 +608,7 @@ LIFE_CYCLES: tuple[LifeCycle, ...] = (
     alarms,
     dns,
     snapshot_policy,
+    load_balancer,
     catalog,
     account,
 )

@@ -13,7 +13,7 @@ from tests.localcloud.api.lab import PUBLIC_KEY
 
 TRACE = Path(__file__).parent / "data" / "trace.jsonl"
 
-_ID = re.compile(r"(vpc|subnet|rtb|sg|skey|ps|ins|disk|havip|eip|nat|snat|rti|notice|policy|eni)-[0-9a-z]{8}")
+_ID = re.compile(r"(vpc|subnet|rtb|sg|skey|ps|ins|disk|havip|eip|nat|snat|rti|lb|lbl|notice|policy|eni)-[0-9a-z]{8}")
 
 
 def recorded() -> list[dict[str, Any]]:
@@ -26,6 +26,7 @@ class Translation:
     """Maps values of the recording to values of this run."""
 
     known: dict[Any, Any] = field(default_factory=dict[Any, Any])
+    last_request_id: str = ""
     tokens: int = 0
 
     def request(self, body: Any, name: str = "") -> Any:
@@ -41,6 +42,8 @@ class Translation:
         if name == "ClientToken":
             self.tokens += 1
             return f"token-{self.tokens}"
+        if name == "TaskId" and isinstance(body, str):
+            return self.last_request_id  # the load balancer's task is its request
         if isinstance(body, str):
             return self._text(body)
         if name in {"TaskId", "RouteId", "RouteIds", "RecordId"}:

@@ -28,7 +28,7 @@ from provisioning.kinds.query import Query
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.leaving import describe_entry, find_leaving
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 from provisioning.placeholders import find_names
 from provisioning.services import iam, mariadb, redis
 from settings.data import DataLocation, DataSettings, MongodbSettings

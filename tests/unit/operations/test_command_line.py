@@ -19,7 +19,8 @@ from typer.main import get_group
 
 from operations.commands import app
 from operations.errors import OperationError
-from operations.main import describe_bug, find_stack, order_ssh, print_error
+from operations.main import describe_bug, find_stack, order_ssh
+from operations.messages import print_error
 from operations.new_stack import make_answers, render, write
 from operations.workspace import PROJECT_ROOT
 from settings.check import Checked, check_file, find_files

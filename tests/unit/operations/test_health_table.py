@@ -12,7 +12,7 @@ from rich.console import Console
 
 from operations.errors import NoDeploymentError, OperationError
 from operations.health import check_cloud, make_table, to_json
-from operations.main import print_error
+from operations.messages import print_error
 from operations.recorded import read_deployment
 from provisioning.errors import CloudApiError
 from provisioning.health.checks import Group, PublicSide

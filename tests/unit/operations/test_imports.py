@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import pytest
+
 from operations.workspace import PROJECT_ROOT
 
 
@@ -71,8 +73,27 @@ def test_the_drawing_of_the_architecture_has_every_import() -> None:
     assert arrows_of_the_drawing() == arrows_of_the_code()
 
 
-def test_the_command_line_does_not_import_paramiko() -> None:
-    """It takes 0.4 s, and most commands connect to no node (provisioning/ssh/connections.py)."""
-    script = "import sys, operations.commands; print('paramiko' in sys.modules)"
+# `tandem up` without changes takes 6 s on two cores; each of these costs it 0.05 to 0.4 s (docs/performance.md).
+@pytest.mark.parametrize(
+    ("started", "unneeded"),
+    [
+        pytest.param("operations.main", "pydantic pulumi rich typer", id="before entering localcloud"),
+        pytest.param("operations.commands", "cryptography httpx jinja2 paramiko", id="the command line"),
+        pytest.param(
+            "components.rollout components.health components.host_keys",
+            "cryptography httpx jinja2 paramiko pydantic pulumi_tls rich tencentcloud_iac_pulumi",
+            id="the plugin of the dynamic resources",
+        ),
+        pytest.param("localcloud.main", "cryptography pulumi pyroute2 rich starlette", id="localcloud exec"),
+        pytest.param(
+            "components.rollout_resource components.health_resource components.host_keys_resource settings.load",
+            "httpx paramiko",
+            id="the program",
+        ),
+    ],
+)
+def test_no_slow_module_is_imported_before_it_is_needed(started: str, unneeded: str) -> None:
+    imports = "; ".join(f"import {module}" for module in started.split())
+    script = f"import sys; {imports}; print(*({set(unneeded.split())} & sys.modules.keys()))"
     shown = subprocess.run([sys.executable, "-c", script], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
-    assert shown.stdout == "False\n"
+    assert shown.stdout == "\n"

@@ -30,6 +30,7 @@ from provisioning.kinds.file import File, text_sha256
 from provisioning.manifest import Manifest
 from provisioning.preview_text import show_files, show_items
 from provisioning.ssh.agent_calls import Connection
+from provisioning.ssh.connections import Connect, ask_each
 
 NOW = 1_764_255_600.0
 VIP = "10.0.4.99"
@@ -66,6 +67,7 @@ class FakeNode:
     node: RemoteNode
     answers: dict[str, Any] = field(default_factory=dict[str, Any])
     calls: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    closed: int = 0
 
     def call(self, operations: Sequence[dict[str, Any]], **_options: Any) -> list[Any]:
         self.calls += operations
@@ -80,18 +82,20 @@ class FakeNode:
         return results
 
     def close(self) -> None:
-        pass
+        self.closed += 1
 
 
 @dataclass
 class FakeNodes:
     nodes: dict[str, FakeNode]
+    tried: list[str] = field(default_factory=list[str])
 
     @classmethod
     def answering(cls, **answers: dict[str, Any]) -> FakeNodes:
         return cls({n.name: FakeNode(n, answers[n.name.replace("-", "_")]) for n in INVENTORY.nodes if n.name.replace("-", "_") in answers})  # fmt: skip  # noqa: E501 - one expression
 
     def connect(self, node: RemoteNode) -> Connection:
+        self.tried.append(node.name)
         if node.name not in self.nodes:
             raise UnreachableError(f"{node.name}: no connection [to port 22]")
         return self.nodes[node.name]
@@ -151,6 +155,21 @@ def test_a_node_that_cannot_be_asked_is_shown_with_its_reason_and_without_markup
     assert "held by NO NODE" in shown
     assert "FAIL iam-b: SSH: no connection (console)" in shown
     assert "backups  none" in shown
+
+
+def test_health_backups_and_state_share_one_connection_to_each_node() -> None:
+    nodes = FakeNodes.answering(iam_a={"health": {}, "status": state(held=True), "backups": BACKUPS})
+
+    def check_over_ssh(group: Group, _: object, connect: Connect | None) -> HealthReport:
+        assert connect is not None
+        ask_each(group.inventory.nodes, connect, lambda connection: connection.call([{"do": "health"}]))
+        return healthy()
+
+    assert "backups  1" in text(gather(group(), "prod", None, nodes.connect, check_health=check_over_ssh))
+    # A node that does not respond costs its deadline once.
+    assert sorted(nodes.tried) == ["iam-a", "iam-b"]
+    asked = [call["do"] for call in nodes.nodes["iam-a"].calls]
+    assert (asked, nodes.nodes["iam-a"].closed) == (["health", "backups", "status"], 1)
 
 
 def test_two_masters_are_both_shown() -> None:
@@ -317,6 +336,17 @@ def test_the_plan_names_created_removed_and_unreachable_nodes() -> None:
         "iam-a: iam-a: no connection [to port 22]",
         "iam-b: will be removed",
     ]
+
+
+def test_the_plan_compares_the_bastion_too() -> None:
+    bastion = {**recorded()["nodes"][0], "name": "bastion", "eligible": False}
+    names = ("iam-a", "iam-b", "bastion")
+    nodes = FakeNodes.answering(iam_a={"facts": facts("new\n")}, iam_b={"facts": facts("new\n")})
+    nodes.nodes["bastion"] = FakeNode(replace(INVENTORY.nodes[0], name="bastion"), {"facts": facts("new\n")})
+    plans = plan_nodes(preview(manifests("new\n", names)), {**recorded(), "bastion": bastion}, nodes.connect)
+    assert [line for line in describe_plans(plans) if not line.startswith(" ")] == [
+        "iam-a: 1 change", "iam-b: 1 change", "bastion: 1 change",
+    ]  # fmt: skip
 
 
 def test_the_plan_shows_changed_lines_but_none_of_a_file_with_a_secret_and_the_master_last() -> None:

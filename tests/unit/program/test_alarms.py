@@ -31,7 +31,9 @@ def test_cpu_memory_and_disk_of_all_nodes_are_monitored() -> None:
 def test_events_that_the_cloud_observes_raise_an_alarm() -> None:
     declared = run_option("alarms")
     events = declared.get("alarms-nodes").inputs["eventConditions"]
-    assert [each["metricName"] for each in events] == ["ping_unreachable", "guest_reboot"]
+    assert [each["metricName"] for each in events] == [
+        "ping_unreachable", "guest_reboot", "instance_restarted", "guest_core_error", "guest_oom", "disk_readonly",
+    ]  # fmt: skip
     assert "eventConditions" not in declared.get("alarms-traffic").inputs
 
 

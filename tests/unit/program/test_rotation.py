@@ -16,7 +16,7 @@ from provisioning.deployment import make_deployment
 from provisioning.errors import ProvisioningError
 from provisioning.exports import Exports, parse_exports
 from provisioning.kinds.remote_account import RemoteAccount
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 from settings.sections import Settings
 
 _C = {"name": "iam-c", "address": "10.0.4.22"}

@@ -13,7 +13,7 @@ from settings_samples import RELEASE, parse, problems_of, sections, with_value
 
 from components.labels import Labels
 from provisioning.deployment import make_deployment
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 from settings import load
 from settings.load import Stack
 from settings.problems import SettingsError

@@ -26,7 +26,8 @@ from provisioning.kinds.link import Link
 from provisioning.kinds.steady import Steady
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
-from provisioning.manifest import Manifest, render
+from provisioning.manifest import Manifest
+from provisioning.manifest_rendering import render
 from provisioning.rollout.rollout import roll_out
 from provisioning.services import app, firewall
 from provisioning.services.upstreams import upstreams

@@ -21,7 +21,8 @@ from provisioning.kinds.link import Link
 from provisioning.kinds.old_archives import OldArchives
 from provisioning.kinds.unit import Unit
 from provisioning.manifest import Manifest
-from provisioning.rollout.rollout import RolloutResult, drift, roll_out
+from provisioning.rollout.drift import drift
+from provisioning.rollout.rollout import RolloutResult, roll_out
 
 
 @pytest.fixture

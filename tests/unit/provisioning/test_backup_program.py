@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from provisioning.kinds.file import File
 from provisioning.kinds.package import Package
 from provisioning.kinds.timer import Timer
-from provisioning.manifest import Manifest, render
+from provisioning.manifest import Manifest
+from provisioning.manifest_rendering import render
 from provisioning.programs.backup import BackupError, expired, serve
 from settings.data import DataSettings
 
@@ -141,6 +142,10 @@ def test_the_key_of_the_data_node_is_limited_to_one_command_from_its_address() -
     )
     manifests = render(deployment(application_nodes=1))
     timers = {node: [item.name for item in each.items if isinstance(item, Timer)] for node, each in manifests.items()}
-    assert timers == {"iam-a": ["tandem-backup", "iam-refresh"], "iam-b": ["iam-refresh"], "iam-c": ["iam-refresh"]}
+    assert timers == {
+        "iam-a": ["tandem-backup", "iam-refresh", "tandem-certificates"],
+        "iam-b": ["iam-refresh", "tandem-certificates"],
+        "iam-c": ["iam-refresh"],
+    }
     secret = [item for item in manifests["iam-a"].items if isinstance(item, File) and "/backup/key" in item.path]
     assert [item.mode for item in secret] == [0o600]

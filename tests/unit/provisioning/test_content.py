@@ -16,7 +16,7 @@ from provisioning.deployment import Deployment
 from provisioning.kinds.archive import Archive
 from provisioning.kinds.link import Link
 from provisioning.kinds.old_archives import OldArchives
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 from provisioning.services import content
 from settings.nginx import NginxSettings
 from settings.releases import Bundle

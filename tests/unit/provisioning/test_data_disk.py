@@ -16,7 +16,8 @@ from provisioning.facts import Facts
 from provisioning.kinds.file_system import FileSystem
 from provisioning.kinds.first_content import FirstContent
 from provisioning.kinds.unit import Unit
-from provisioning.manifest import Manifest, render
+from provisioning.manifest import Manifest
+from provisioning.manifest_rendering import render
 from provisioning.plan import describe, make_plan
 
 DEVICE = "/dev/disk/by-id/virtio-disk-1"

@@ -20,7 +20,8 @@ from provisioning.kinds.operating_system import OperatingSystem, find_distributi
 from provisioning.kinds.package import Package
 from provisioning.kinds.rpm import Rpm
 from provisioning.kinds.selinux import Selinux
-from provisioning.manifest import Manifest, render
+from provisioning.manifest import Manifest
+from provisioning.manifest_rendering import render
 from provisioning.rollout.rollout import roll_out
 from settings.distributions import DISTRIBUTIONS
 from settings.nginx import NginxSettings

@@ -14,7 +14,7 @@ from provisioning.kinds.check import Check
 from provisioning.kinds.file import File
 from provisioning.kinds.package import Package
 from provisioning.kinds.unit import Unit
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 from provisioning.services.data import external_addresses
 from provisioning.services.firewall import RULES, desired, offers
 from settings.data import DataSettings, MongodbSettings

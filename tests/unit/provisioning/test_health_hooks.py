@@ -9,7 +9,7 @@ import pytest
 from provisioning_deployments import deployment
 
 from provisioning.kinds.unit import Unit
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 
 FAULT = "-254"
 

@@ -8,7 +8,7 @@ from provisioning_deployments import deployment
 from pydantic import ValidationError
 
 from provisioning.kinds.unit import Unit
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 from provisioning.services.vrrp import PROFILES, Profile
 from settings.keepalived import KeepalivedSettings
 
@@ -195,6 +195,12 @@ def test_restarts_of_keepalived_have_no_limit_and_do_not_wait_for_nginx() -> Non
     (after,) = re.findall(r"^After=(.*)$", unit, flags=re.MULTILINE)
     assert "tandem-health.service" in after
     assert "nginx" not in after, "if nginx cannot start on both nodes, one of them must hold the virtual IP"
+
+
+@pytest.mark.parametrize("profile", ["fast", "balanced", "seed"])
+def test_the_log_of_state_changes_is_rotated(profile: str) -> None:
+    files = render(deployment(profile=profile))["iam-a"].files()
+    assert "/var/log/keepalived.log {" in files["/etc/logrotate.d/keepalived"]
 
 
 def test_the_daemon_log_is_a_separate_file_if_requested() -> None:

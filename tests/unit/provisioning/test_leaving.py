@@ -26,7 +26,8 @@ from provisioning.kinds.unit import Unit
 from provisioning.kinds.user import User
 from provisioning.leaving import describe_entry, find_leaving
 from provisioning.manifest import Manifest
-from provisioning.rollout.rollout import drift, roll_out
+from provisioning.rollout.drift import drift
+from provisioning.rollout.rollout import roll_out
 
 NGINX = Unit("nginx")
 CONF = File("/etc/nginx/site.conf", "x\n", ME, MY_GROUP, after=(reload("nginx"),))

@@ -12,7 +12,8 @@ from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
-from provisioning.manifest import Manifest, render
+from provisioning.manifest import Manifest
+from provisioning.manifest_rendering import render
 from provisioning.placeholders import find_names
 
 ITEMS = (

@@ -8,7 +8,7 @@ from provisioning_deployments import deployment
 from pydantic import ValidationError
 
 from provisioning.kinds.absent import Absent
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 from settings.nginx import NginxSettings
 
 

@@ -28,7 +28,7 @@ from provisioning import placeholders
 from provisioning.agent import undelivered
 from provisioning.agent.node import Node
 from provisioning.kinds.file import File
-from provisioning.manifest import render
+from provisioning.manifest_rendering import render
 from provisioning.placeholders import substitute
 from provisioning.programs import notifier
 from provisioning.programs.notifier import DeliveryError, Notifier, distribute, drop_earlier, make_channels

@@ -16,7 +16,8 @@ from provisioning.agent.node import Result
 from provisioning.errors import NodeError
 from provisioning.kinds.package import INTERRUPTED, Package
 from provisioning.manifest import Manifest
-from provisioning.rollout.rollout import drift, roll_out
+from provisioning.rollout.drift import drift
+from provisioning.rollout.rollout import roll_out
 
 MANIFESTS = {"iam-a": Manifest("iam-a", (Package("nginx"), Package("keepalived")))}
 LISTS_LOCKED = (

@@ -30,8 +30,9 @@ from provisioning.kinds.redis_password import RedisPassword, redis_hash
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.manifest import Manifest
+from provisioning.rollout.drift import drift
 from provisioning.rollout.rollback import pardon, roll_back
-from provisioning.rollout.rollout import RolloutResult, drift, roll_out
+from provisioning.rollout.rollout import RolloutResult, roll_out
 
 UPSTREAMS = "/etc/nginx/conf.d/upstreams.conf"
 

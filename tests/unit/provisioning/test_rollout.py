@@ -34,8 +34,10 @@ from provisioning.kinds.ssh_server import SshServer
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.user import User
-from provisioning.manifest import Manifest, render
-from provisioning.rollout.rollout import RolloutResult, drift, roll_out
+from provisioning.manifest import Manifest
+from provisioning.manifest_rendering import render
+from provisioning.rollout.drift import drift
+from provisioning.rollout.rollout import RolloutResult, roll_out
 
 SECRETS = {"password": "hunter2", "deployment_public_key": "ssh-rsa AAAAB3"}
 

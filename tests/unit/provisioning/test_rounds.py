@@ -16,7 +16,8 @@ from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
 from provisioning.manifest import Manifest
-from provisioning.rollout.rollout import RolloutResult, drift, roll_out
+from provisioning.rollout.drift import drift
+from provisioning.rollout.rollout import RolloutResult, roll_out
 
 NODES = ("iam-a", "iam-b", "iam-c")
 ADDRESSES = {name: f"10.0.4.{20 + number}" for number, name in enumerate(NODES)}

@@ -17,8 +17,9 @@ from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.vrrp import Vrrp
 from provisioning.manifest import Manifest
+from provisioning.rollout.drift import drift
 from provisioning.rollout.rollback import roll_back
-from provisioning.rollout.rollout import RolloutResult, drift, roll_out
+from provisioning.rollout.rollout import RolloutResult, roll_out
 
 NODES = ("iam-a", "iam-b")
 VIP = "10.0.4.99"

@@ -37,10 +37,3 @@ def roll_out(
         raise GateError("iam-b (10.0.4.21): does not serve", seen="502 Bad Gateway", look_at="/var/log/nginx/error.log")
     text = json.dumps({node: manifest.files() for node, manifest in sorted(manifests.items())})
     return RolloutResult(hashlib.sha256(text.encode()).hexdigest()[:12])
-
-
-def drift(inventory: Inventory, manifests: Mapping[str, Manifest], secrets: Mapping[str, str]) -> dict[str, list[str]]:
-    assert inventory.nodes
-    assert manifests
-    assert secrets
-    return {"iam-a": ["/etc/nginx/nginx.conf: worker_connections 1;"]} if Path("drifted").exists() else {}
