@@ -24,12 +24,12 @@ _OUTSIDE = {"outputs", "init", "config"}
 
 def main() -> None:
     """Run a command. An OperationError is printed, and the process exits with code 1."""
-    arguments = sys.argv[1:]
+    arguments = order_ssh(sys.argv[1:]) if sys.argv[1:2] == ["ssh"] else sys.argv[1:]
     try:
         option = not arguments or arguments[0].startswith("-")
         if not option and arguments[0] not in _OUTSIDE and not {"--help", "--list"} & set(arguments):
             enter_localcloud(find_stack(arguments), arguments)
-        _run_command()
+        _run_command(arguments)
     except (OperationError, ProvisioningError) as error:
         _fail(error)
     except KeyboardInterrupt:
@@ -40,14 +40,14 @@ def main() -> None:
         _fail(describe_bug(error))
 
 
-def _run_command() -> None:
+def _run_command(arguments: Sequence[str]) -> None:
     """Run a command. Pulumi, gRPC and paramiko take 1 s to import, so not before entering localcloud.
 
     Nearly all objects (modules, resources) live until the command ends: searching them for garbage would take 0.3 s.
     """
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     try:
-        importlib.import_module("operations.commands").app(prog_name="tandem")
+        importlib.import_module("operations.commands").app(list(arguments), prog_name="tandem")
     finally:
         gc.freeze()  # otherwise the interpreter searches all objects when it exits
 
@@ -66,9 +66,33 @@ def _fail(error: object) -> None:
 
 def find_stack(arguments: Sequence[str]) -> str:
     """The stack named on a command line."""
+    if arguments[:1] == ["ssh"]:
+        arguments = _split_ssh(arguments)[0]
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--stack", "-s", default="local")
     return parser.parse_known_args(arguments)[0].stack
+
+
+def order_ssh(arguments: Sequence[str]) -> list[str]:
+    """Put the options of `tandem ssh NODE --stack prod COMMAND` before NODE: all that follows it is the command."""
+    own, command = _split_ssh(arguments)
+    return [*own, *command]
+
+
+def _split_ssh(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """`ssh` with its options and NODE; the remote command, which may have options of the same names."""
+    options, node, words = list[str](), list[str](), list(arguments[1:])
+    while words:
+        if words[0] in {"--stack", "-s"}:
+            options += words[:2]
+            del words[:2]
+        elif words[0].startswith("--stack="):
+            options.append(words.pop(0))
+        elif node or words[0].startswith("-"):
+            break
+        else:
+            node.append(words.pop(0))
+    return ["ssh", *options, *node], words
 
 
 if __name__ == "__main__":

@@ -105,6 +105,7 @@ def doctor(stack: Stack = "local") -> None:
 def _examine(stack: str) -> Iterator[CheckResult]:
     from operations import doctor as checks  # noqa: PLC0415 - as above
     from operations.account_checks import check_account  # noqa: PLC0415 - as above
+    from provisioning.cloud_calls import connect, has_credentials  # noqa: PLC0415 - as above
     from settings.check import check_file  # noqa: PLC0415 - as above
 
     yield from checks.check_operator()
@@ -114,7 +115,13 @@ def _examine(stack: str) -> Iterator[CheckResult]:
         engine = open_engine(stack)
     except OperationError as error:
         first, *rest = str(error).splitlines()
-        yield fail(checks.OPERATOR, "stack", first, " ".join(rest).strip() or "pulumi login; pulumi stack ls")
+        look_at = " ".join(rest).strip() or f"pulumi login; pulumi stack init {stack}"
+        yield fail(checks.OPERATOR, "stack", first.removeprefix("error: "), look_at)
+        if checked.settings is not None:
+            # Before the first login, too: the key is in the environment, the region in the file.
+            environment = {**os.environ, "region": checked.settings.region}
+            call = connect(environment) if has_credentials(environment) else None
+            yield from check_account(checked.settings, call, deployed=False)
         return
     yield checks.check_plugins(engine.plugins(), replaced="LOCALCLOUD_PLUGINS" in os.environ)
     yield checks.check_clock(checks.read_date(engine.cloud_settings()))

@@ -70,7 +70,7 @@ class Lab:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         ) as process:  # fmt: skip
             assert process.stdout is not None
-            killer = threading.Timer(120, os.killpg, (process.pid, signal.SIGKILL))
+            killer = threading.Timer(240, os.killpg, (process.pid, signal.SIGKILL))
             killer.start()
             try:
                 yield iter(process.stdout)

@@ -52,36 +52,38 @@ def test_the_logs_of_both_nodes_are_merged_by_time(deployed: Lab) -> None:
 
 
 def test_followed_logs_show_what_both_nodes_write_from_then_on(deployed: Lab) -> None:
-    command = ("tandem", "logs", "--follow", "--since", "-1s", "--stack", "local")
-    with deployed.started(*command) as lines:
+    deployed.on(NODES[0], "logger -t tandem-test 'before'")
+    with deployed.started("tandem", "logs", "--follow", "--since", "-5min", "--stack", "local") as lines:
+        while "tandem-test: before" not in next(lines):
+            continue  # until the first lines of both nodes are read
         for node in NODES:
-            deployed.on(node, "sleep 3; logger -t tandem-test 'followed'")
+            deployed.on(node, "logger -t tandem-test 'followed'")
         found: set[str] = set()
         while found != set(NODES):
             line = next(lines)
-            if line.endswith(" tandem-test: followed\n"):
+            if "tandem-test: followed" in line:
                 found.add(line.split()[2])
 
 
 def test_the_live_status_counts_requests_and_errors(deployed: Lab) -> None:
     public_ip = deployed.outputs()["public_ip"]
     (master,) = deployed.masters(VIRTUAL_IP, list(NODES))
-    url = f"curl -sk -o /dev/null -m 2 --connect-to ::{public_ip} https://iam.authz.example.com/healthz"
-    ask = ("sh", "-c", f"for n in $(seq 40); do {url}; done")
+    url = f"curl -sk -o /dev/null -m 2 --connect-to ::{public_ip} https://iam.authz.example.com/"
+    ask = ("sh", "-c", f"for n in $(seq 15); do {url}; done")
 
     def counts(lines: Iterator[str], key: str) -> bool:
         nodes = {node["name"]: node for node in json.loads(next(lines))["nodes"]}
-        return nodes[master]["traffic"][key] > 0
+        return nodes[master].get("traffic", {}).get(key, 0) > 0  # a busy node may not answer once
 
     with deployed.started("tandem", "status", "--watch", "--json", "--stack", "local") as lines:
         assert json.loads(next(lines))["health"] is None
         deployed.client(*ask)
-        wait_until(lambda: counts(lines, "requests"), bool, deadline_s=20, what="requests are counted")
+        wait_until(lambda: counts(lines, "requests"), bool, deadline_s=60, what="requests are counted")
         try:
             for node in NODES:
                 deployed.on(node, "systemctl stop iam-authz-server")
             deployed.client(*ask)
-            wait_until(lambda: counts(lines, "errors"), bool, deadline_s=20, what="errors are counted")
+            wait_until(lambda: counts(lines, "errors"), bool, deadline_s=60, what="errors are counted")
         finally:
             for node in NODES:
                 deployed.on(node, "systemctl start iam-authz-server")

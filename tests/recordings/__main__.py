@@ -25,7 +25,7 @@ NAME = "recording"
 _PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 _ENVIRONMENT = {**os.environ, "LOCALCLOUD_NAME": NAME, "PATH": _PATH, "COLUMNS": str(WIDTH)}
 _CLIENT = (
-    "for n in $(seq 30); do curl -sk -m 1 -o /dev/null -w '%{http_code} ' "
+    "for n in $(seq 28); do curl -sk -m 1 -o /dev/null -w '%{http_code} ' "
     "--connect-to ::PUBLIC_IP https://iam.api.example.com/healthz; sleep 0.1; done"
 )
 
@@ -39,7 +39,7 @@ def run(command: str, *, check: bool = True) -> str:
     if check and done.returncode:
         sys.stderr.write(done.stdout)
         done.check_returncode()
-    return done.stdout
+    return done.stdout.replace(str(ROOT), "~/tandem")
 
 
 def on_terminal(command: str) -> str:
@@ -57,14 +57,13 @@ def record_preview() -> Step:
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump(settings, file)
         file.flush()
-        output = run(f"tandem preview --config-file {file.name}")
-    lines = [line for line in output.splitlines() if line.strip()]
-    return Step("tandem preview", shortened("\n".join(lines), 0, 60))
+        output = run(f"tandem preview --markdown --config-file {file.name}")
+    return Step("tandem preview --markdown", output.strip())
 
 
 def record_failover() -> list[Step]:
     """Power off the master while a client asks ten times a second."""
-    before = shortened(on_terminal("tandem status"), 7, 0)
+    before = shortened(on_terminal("tandem status"), 2, 0)
     cloud = json.loads(run("localcloud status --json"))
     holder = cloud["virtual_addresses"][0]["holder"]
     master = next(machine["hostname"] for machine in cloud["machines"] if machine["instance"] == holder)
@@ -75,7 +74,7 @@ def record_failover() -> list[Step]:
     time.sleep(1.5)
     fault = run(f"localcloud fault {master} power-off")
     asking.join()
-    after = shortened(on_terminal("tandem status"), 7, 0)
+    after = shortened(on_terminal("tandem status"), 2, 0)
     healed = run(f"localcloud fault {master} heal")
     return [
         Step("tandem status", before),

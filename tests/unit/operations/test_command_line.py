@@ -19,7 +19,7 @@ from typer.main import get_group
 
 from operations.commands import app
 from operations.errors import OperationError
-from operations.main import describe_bug, find_stack
+from operations.main import describe_bug, find_stack, order_ssh
 from operations.messages import print_error
 from operations.new_stack import make_answers, render, write
 from operations.workspace import PROJECT_ROOT
@@ -81,6 +81,15 @@ def test_the_faults_of_a_drill_are_listed_without_a_deployment() -> None:
     assert {"nginx-kill", "power-off"} <= set(shown.stdout.split())
 
 
+def test_the_doctor_checks_the_account_before_the_stack_exists(tmp_path: Path) -> None:
+    nowhere = {"PULUMI_BACKEND_URL": tmp_path.as_uri(), "PULUMI_CONFIG_PASSPHRASE": "x", "PULUMI_HOME": str(tmp_path)}
+    shown = tandem("doctor", "--stack", "staging", TENCENTCLOUD_SECRET_ID="", **nowhere)
+    assert shown.returncode == 1
+    lines = [" ".join(line.strip("│").split()) for line in shown.stdout.splitlines()]
+    assert any(" stack │" in line for line in lines), shown.stdout
+    assert any("credentials │ not set" in line for line in lines), shown.stdout
+
+
 @pytest.mark.parametrize("text", ["a [bold]value[/bold]", "unbalanced [/red]", "path [/etc/x] [0m"])
 def test_an_error_is_printed_as_it_is(text: str) -> None:
     console = Console(file=io.StringIO(), width=40)
@@ -98,6 +107,26 @@ def test_an_unforeseen_error_is_one_sentence() -> None:
 def test_the_stack_of_a_remote_command_is_not_taken_from_its_arguments() -> None:
     assert find_stack(["ssh", "iam-a", "--stack", "prod", "--", "x", "-s", "y"]) == "prod"
     assert find_stack(["ssh", "iam-a", "--", "systemctl", "-s", "y"]) == "local"
+    assert find_stack(["ssh", "iam-a", "systemctl", "-s", "y"]) == "local"
+
+
+@pytest.mark.parametrize(
+    ("given", "ordered"),
+    [
+        ("iam-a --stack prod", "--stack prod iam-a"),
+        ("iam-a -s prod ls -s /etc", "-s prod iam-a ls -s /etc"),
+        ("iam-a --stack=prod -- ls", "--stack=prod iam-a -- ls"),
+        ("--stack prod iam-a ls --stack x", "--stack prod iam-a ls --stack x"),
+        ("--help", "--help"),
+        ("", ""),
+    ],
+)
+def test_the_stack_may_follow_the_node_of_ssh(given: str, ordered: str) -> None:
+    arguments = order_ssh(["ssh", *given.split()])
+    assert arguments == ["ssh", *ordered.split()]
+    if "iam-a" in given:
+        context = COMMANDS["tandem ssh"].make_context("ssh", arguments[1:])
+        assert context.params["stack"] == ("prod" if "prod" in given else "local")
 
 
 # ---- config check ----------------------------------------------------------------------------------------------------
