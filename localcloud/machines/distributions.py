@@ -1,10 +1,9 @@
 """The available images. Another distribution (Ubuntu, TencentOS) is one more row here.
 
-The attributes that the API returns for an image are in `state/catalog.py`; a test checks that every image has them.
+The attributes that the API returns for an image are in `rules/catalog.py`; a test checks that every image has them.
 
 A row needs a codename that the servers of the host's package sources have, and a builder of its root file system
-(`builder.py` has
-Debian's; TencentOS would need one that uses dnf).
+(`builder.py` has Debian's; TencentOS would need one that uses dnf).
 """
 
 from __future__ import annotations
