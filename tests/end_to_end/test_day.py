@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.end_to_end.group import NODES, VIRTUAL_IP
@@ -65,6 +66,7 @@ def test_followed_logs_show_what_both_nodes_write_from_then_on(deployed: Lab) ->
                 found.add(line.split()[2])
 
 
+@pytest.mark.long
 def test_the_live_status_counts_requests_and_errors(deployed: Lab) -> None:
     public_ip = deployed.outputs()["public_ip"]
     (master,) = deployed.masters(VIRTUAL_IP, list(NODES))
