@@ -80,7 +80,9 @@ DISTRIBUTIONS: Mapping[str, Distribution] = {
     each.name: each
     for each in (
         Distribution("debian-12", "Debian 12", "debian", "12", "1.22", "2.2.7", "end to end", _DEBIAN),
-        Distribution("debian-13", "Debian 13", "debian", "13", "1.26", "2.3.3", "end to end", _DEBIAN),
+        Distribution(
+            "debian-13", "Debian 13", "debian", "13", "1.26", "2.3.3", "not run; its programs check all files", _DEBIAN
+        ),
         Distribution(
             "ubuntu-22.04", "Ubuntu 22.04", "ubuntu", "22.04", "1.18", "2.2.4",
             "not run; its nginx version as a package of Debian 11", _DEBIAN,
