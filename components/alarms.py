@@ -22,8 +22,8 @@ _CVM = "cvm_device"
 _EIP = "EIP"
 # Events that the cloud itself observes: the node cannot be pinged, for example after a power failure; it has rebooted,
 # or its host has failed; its kernel has failed; it has no memory; its disk is read-only. Documents 248/51284
-# (DescribeAlarmEvents) and 248/51287; the names are those that DescribeAlarmEvents returns for cvm_device. None of its
-# 57 events reports a lost monitoring agent.
+# (DescribeAlarmEvents) and 248/51287; the names are those of a public copy of its response for cvm_device. None of the
+# 57 events there reports a lost monitoring agent.
 _CVM_EVENTS = (
     "ping_unreachable",
     "guest_reboot",
