@@ -165,9 +165,13 @@ class MemoryMessages:
         self._check()
         self.lists.setdefault(key, []).extend(records)
 
-    def take_all(self, key: str) -> list[bytes]:
+    def read_all(self, key: str) -> list[bytes]:
         self._check()
-        return self.lists.pop(key, [])
+        return list(self.lists.get(key, []))
+
+    def drop(self, key: str, count: int) -> None:
+        self._check()
+        del self.lists.get(key, [])[:count]
 
     def acquire(self, key: str, owner: str, seconds: int) -> bool:
         del seconds  # locks do not expire within a test

@@ -13,7 +13,7 @@ from iam_fakes import MemoryMessages
 from samples.iam.stand_in import audit, ladon, pump
 from samples.iam.stand_in.audit import Record
 from samples.iam.stand_in.journal import Journal
-from samples.iam.stand_in.stores import AUDIT_LIST, PUMP_LOCK
+from samples.iam.stand_in.stores import AUDIT_LIST, PUMP_LOCK, MessagesError
 
 _RECORDED = {
     line["label"]: line
@@ -138,3 +138,35 @@ def test_a_directory_that_cannot_be_created_is_an_error_at_startup(tmp_path: Pat
     (tmp_path / "file").write_text("")
     with pytest.raises(pump.SinkError, match="csv_dir"):
         pump.make_sinks({"csv": {"meta": {"csv_dir": str(tmp_path / "file" / "below")}}}, detailed=True)
+
+
+class LateMessages(MemoryMessages):
+    """Redis does what it is asked to do, and its response comes too late."""
+
+    late: str
+
+    def read_all(self, key: str) -> list[bytes]:
+        found = super().read_all(key)
+        self._be_late("read_all")
+        return found
+
+    def drop(self, key: str, count: int) -> None:
+        super().drop(key, count)
+        self._be_late("drop")
+
+    def _be_late(self, call: str) -> None:
+        if self.late == call:
+            self.late = ""
+            raise MessagesError("time-out")
+
+
+@pytest.mark.parametrize("late", ["read_all", "drop"])
+def test_a_late_response_of_redis_loses_no_record(tmp_path: Path, late: str) -> None:
+    messages = LateMessages()
+    messages.append(AUDIT_LIST, [record().pack()])
+    messages.late = late
+    mover, _ = make_pump(tmp_path, messages)
+    mover.move()
+    mover.move()
+    (file,) = tmp_path.iterdir()
+    assert len(file.read_text().splitlines()) == 2

@@ -64,7 +64,7 @@ def messages(request: pytest.FixtureRequest) -> Iterator[Messages]:
         yield MemoryMessages()
         return
     with closing(RedisMessages.connect(request.getfixturevalue("config"))) as real:
-        real.take_all("list")
+        real.drop("list", 1000)
         yield real
 
 
@@ -176,11 +176,14 @@ def test_a_name_longer_than_its_column_is_an_error(store: Store) -> None:
         make_user(store, "x" * 46)
 
 
-def test_take_all_returns_the_complete_list_in_order(messages: Messages) -> None:
+def test_records_are_read_in_order_and_stay_until_they_are_dropped(messages: Messages) -> None:
     messages.append("list", [b"1", b"\xff2"])
+    assert messages.read_all("list") == [b"1", b"\xff2"]
     messages.append("list", [b"3"])
-    assert messages.take_all("list") == [b"1", b"\xff2", b"3"]
-    assert messages.take_all("list") == []
+    messages.drop("list", 2)
+    assert messages.read_all("list") == [b"3"]
+    messages.drop("list", 1)
+    assert messages.read_all("list") == []
 
 
 def test_only_the_owner_of_a_lock_can_release_it(messages: Messages) -> None:

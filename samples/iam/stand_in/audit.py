@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -148,27 +147,31 @@ class Recorder:
         self._thread.join(deadline_s)
 
     def _work(self) -> None:
+        waiting: list[bytes] = []
         while not self._stop.is_set():
             self._stop.wait(self._flush_s)
-            self._send(self._collect())
-        self._send(self._collect())
+            waiting = self._send(waiting + self._collect(self._records.maxsize - len(waiting)))
+        if waiting := self._send(waiting + self._collect(self._records.maxsize)):
+            self._journal.error("audit records lost", records=len(waiting))
 
-    def _collect(self) -> list[bytes]:
+    def _collect(self, most: int) -> list[bytes]:
         batch: list[bytes] = []
-        while True:
+        while len(batch) < most:
             try:
                 batch.append(self._records.get_nowait())
             except queue.Empty:
-                return batch
+                break
+        return batch
 
-    def _send(self, batch: list[bytes]) -> None:
-        if not batch:
-            return
-        try:
-            self._messages.append(AUDIT_LIST, batch)
-        except MessagesError as error:
-            self._journal.error("audit records lost", records=len(batch), error=str(error))
-            time.sleep(self._flush_s)
+    def _send(self, batch: list[bytes]) -> list[bytes]:
+        """Returns the records that have to wait for Redis."""
+        if batch:
+            try:
+                self._messages.append(AUDIT_LIST, batch)
+            except MessagesError as error:
+                self._journal.error("audit records wait for redis", records=len(batch), error=str(error))
+                return batch
         if self._dropped:
             self._journal.error("audit records dropped, the buffer was full", records=self._dropped)
             self._dropped = 0
+        return []

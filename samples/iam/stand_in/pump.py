@@ -124,7 +124,7 @@ class Pump:
                 self.journal.info("another iam-pump is running")
                 return 0
             try:
-                return self._write(self.messages.take_all(AUDIT_LIST))
+                return self._write(self.messages.read_all(AUDIT_LIST))
             finally:
                 self.messages.release(PUMP_LOCK, owner)
         except MessagesError as error:
@@ -139,10 +139,10 @@ class Pump:
             for sink in self.sinks:
                 sink.write(records)
         except OSError as error:
-            # Return the records to Redis: a full disk then loses no records (the real pump loses the batch).
-            self.messages.append(AUDIT_LIST, batch)
             self.journal.error("cannot write audit records; they stay in redis", records=len(batch), error=str(error))
             return 0
+        # Last, so that neither a full disk nor a late response of Redis loses records (the real pump loses the batch).
+        self.messages.drop(AUDIT_LIST, len(batch))
         self.journal.info("moved audit records", records=len(records))
         return len(records)
 

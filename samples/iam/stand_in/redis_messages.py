@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 import redis
 
@@ -64,11 +65,13 @@ class RedisMessages:
         with _errors():
             self._client.rpush(key, *records)
 
-    def take_all(self, key: str) -> list[bytes]:
-        with _errors(), self._client.pipeline(transaction=True) as transaction:
-            transaction.lrange(key, 0, -1)
-            transaction.delete(key)
-            return list(transaction.execute()[0])
+    def read_all(self, key: str) -> list[bytes]:
+        with _errors():
+            return cast("list[bytes]", self._client.lrange(key, 0, -1))
+
+    def drop(self, key: str, count: int) -> None:
+        with _errors():
+            self._client.ltrim(key, count, -1)
 
     def acquire(self, key: str, owner: str, seconds: int) -> bool:
         with _errors():
