@@ -101,7 +101,8 @@ class Site:
             raise DrillError(
                 f"the client's addresses cannot be read: {done.stderr.strip()}\n  look at: localcloud status"
             )
-        return [each["local"] for link in json.loads(done.stdout) for each in link.get("addr_info", [])]
+        found = [each for link in json.loads(done.stdout) for each in link.get("addr_info", [])]
+        return [each["local"] for each in found if each]  # `ip -j` prints {} for those that do not match
 
     @contextmanager
     def load(self, scale: float, folder: Path) -> Generator[Result]:

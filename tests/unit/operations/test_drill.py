@@ -392,7 +392,8 @@ def test_localcloud_reports_when_a_fault_began() -> None:
 
 
 def test_on_localcloud_requests_come_from_all_addresses_of_the_client() -> None:
-    links = json.dumps([{"addr_info": [{"local": "198.51.100.10"}, {"local": "198.51.100.11"}]}])
+    # Debian 12 prints {} for each address that is not of the family or scope.
+    links = json.dumps([{"addr_info": [{}, {"local": "198.51.100.10"}, {"local": "198.51.100.11"}]}])
     group = Group(PublicSide((), (), ""), INVENTORY, {})
     site = Site(group, lambda _node: pytest.fail("no SSH"), lambda _words: "", list)
     shown = replace(site, client=_Prints(f"print({links!r})"))
