@@ -51,7 +51,7 @@ ExecStart=-mount --all
 """
 
 _MAKE_DISKS = """\
-# Reads "ID NAME MAJOR MINOR" lines; creates /dev/NAME and its link by id. A disk may be attached while a boot runs this.
+# Reads "ID NAME MAJOR MINOR" lines; creates /dev/NAME and its link by id. A boot and an attachment may run it at once.
 exec 9<"$0" && flock 9
 mkdir -p /dev/disk/by-id
 while read -r id name major minor; do

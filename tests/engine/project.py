@@ -110,9 +110,10 @@ class Project:
     def _start(
         self, command: list[str], environment: dict[str, str], terminal: int | None = None
     ) -> subprocess.Popen[str]:
+        cloud = {"LOCALCLOUD_ID": "none", "LOCALCLOUD_NAME": "default"}
         return subprocess.Popen(
             command, cwd=self.folder, text=True, start_new_session=True,
-            env={**os.environ, **self.environment, **environment, "LOCALCLOUD_ID": "none", "LOCALCLOUD_NAME": "default"},
+            env={**os.environ, **self.environment, **environment, **cloud},
             stdin=subprocess.DEVNULL if terminal is None else terminal,
             stdout=subprocess.PIPE if terminal is None else terminal, stderr=subprocess.STDOUT,
         )  # fmt: skip
