@@ -10,7 +10,7 @@ from typing import Any
 from . import applied, cloud_init, kinds, previous
 from .files import sync_all
 from .node import Node
-from .systemd import enable, read_pending, settle
+from .systemd import read_pending, settle
 
 
 def prepare(node: Node, *, items: list[dict[str, Any]]) -> None:
@@ -35,12 +35,5 @@ def commit(node: Node, *, actions: list[dict[str, Any]], record: list[dict[str, 
     for after in read_pending(node):  # of units that the manifest no longer names
         done += settle(node, after)
     sync_all(node, node.unsynced)
-    done += enable(node, [unit for action in actions for unit in _enables(action)])
     shutil.rmtree(node.state_path("staged"), ignore_errors=True)
     return done
-
-
-def _enables(action: dict[str, Any]) -> list[str]:
-    """The units that an item enables. A run that is killed before finds them disabled, which is drift."""
-    module = kinds.get(action["kind"])
-    return module.enables(action) if hasattr(module, "enables") else []

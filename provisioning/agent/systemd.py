@@ -120,22 +120,8 @@ def settle(node: Node, action: str) -> list[str]:
     return [f"{verb}ed {unit}"]
 
 
-def enable(node: Node, units: list[str]) -> list[str]:
-    """Enable the units that are not. systemd reads all its unit files after each call, so this is one call."""
-    states = unit_facts(node, units)
-    missing = [unit for unit in units if not states.get(unit, {}).get("enabled")]
-    if missing:
-        names = " ".join(missing)
-        node.before("enable " + names)
-        node.run_checked(f"units {names}", ["systemctl", "enable", "-q", *missing])
-    return ["enabled " + unit for unit in missing]
-
-
-def bring_up(node: Node, unit: str, *, running: bool, enabled: bool | None = None) -> list[str]:
-    """Perform the pending actions of a unit, and ensure that it is running and enabled as requested.
-
-    `enabled` None: `enable` follows for several units.
-    """
+def bring_up(node: Node, unit: str, *, enabled: bool, running: bool) -> list[str]:
+    """Perform the pending actions of a unit, and ensure that it is enabled and running as requested."""
     state: dict[str, Any] = unit_facts(node, [unit]).get(unit, {})
     done: list[str] = []
     # systemd is queried too: an earlier unit may have done the daemon-reload before this unit's files were written.
@@ -143,7 +129,7 @@ def bring_up(node: Node, unit: str, *, running: bool, enabled: bool | None = Non
         done = settle(node, "daemon-reload")
         state = unit_facts(node, [unit]).get(unit, {})
     pending = [action for action in read_pending(node) if action.split(" ", 1)[-1] == unit]
-    if enabled is not None and enabled != bool(state.get("enabled")):
+    if enabled != bool(state.get("enabled")):
         node.before("enable " + unit)
         node.run_checked(f"unit {unit}", ["systemctl", "enable" if enabled else "disable", "-q", unit])
         done.append(("enabled " if enabled else "disabled ") + unit)

@@ -2,9 +2,8 @@
 
 A module has `facts(node, questions)`, which changes nothing, and either `prepare(node, items)`, which gets all
 consecutive items of the kind, or `commit(node, item)`, which returns a description of each change. If an item has a
-`removal()`, the module has `remove(node, entry)`, which returns a description of each change. A kind of systemd units
-has `enables(item)`, which returns the units that the commit enables at its end. A kind of health check has
-`check(node, item)`, which returns results (`results.py`).
+`removal()`, the module has `remove(node, entry)`, which returns a description of each change. A kind of health check
+has `check(node, item)`, which returns results (`results.py`).
 """
 
 from __future__ import annotations

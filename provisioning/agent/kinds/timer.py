@@ -22,11 +22,7 @@ def _file_fact(file: Path) -> dict[str, Any]:
 
 def commit(node: Node, item: dict[str, Any]) -> list[str]:
     replace_with_staged(node, item)
-    return ["wrote " + item["path"], *bring_up(node, item["unit"], running=True)]
-
-
-def enables(item: dict[str, Any]) -> list[str]:
-    return [item["unit"]]
+    return ["wrote " + item["path"], *bring_up(node, item["unit"], enabled=True, running=True)]
 
 
 def remove(node: Node, item: dict[str, Any]) -> list[str]:

@@ -13,11 +13,7 @@ def facts(node: Node, questions: list[str]) -> dict[str, dict[str, bool]]:
 
 
 def commit(node: Node, item: dict[str, Any]) -> list[str]:
-    return bring_up(node, item["name"], enabled=None if item["enabled"] else False, running=item["running"])
-
-
-def enables(item: dict[str, Any]) -> list[str]:
-    return [item["name"]] if item["enabled"] else []
+    return bring_up(node, item["name"], enabled=item["enabled"], running=item["running"])
 
 
 def remove(node: Node, item: dict[str, Any]) -> list[str]:

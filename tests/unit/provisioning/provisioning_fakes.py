@@ -133,8 +133,7 @@ class FakeSystem:
         if verb == "daemon-reload":
             self.unit_files = {path: text for path, text in self._files().items() if "/systemd/system/" in path}
         if verb in ("enable", "disable"):
-            for each in (each for each in argv[1:] if each != "-q"):
-                (self.enabled.add if verb == "enable" else self.enabled.discard)(each)
+            (self.enabled.add if verb == "enable" else self.enabled.discard)(unit)
         elif verb in ("start", "restart", "reload"):
             if unit == "broken":
                 return Result(1, "", "Job for broken.service failed.")
@@ -144,7 +143,7 @@ class FakeSystem:
         elif verb == "stop":
             self.units[unit] = "inactive"
         if verb != "reset-failed":
-            self.log.append(" ".join([verb, *(each for each in argv[1:] if each != "-q")]))
+            self.log.append(" ".join([verb, *([unit] if unit != verb else [])]))
         return Result(0, "", "")
 
     def _unit_files(self, unit: str) -> dict[str, str]:

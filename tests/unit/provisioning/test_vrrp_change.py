@@ -108,9 +108,9 @@ def test_the_backup_is_stopped_before_the_master_reloads_and_started_after_it(gr
         "iam-b record the VRRP settings",
         "iam-a record the VRRP settings",
         f"iam-a write {CONF}",
+        "iam-a enable keepalived",
         "iam-a start keepalived",
         "iam-a record the VRRP settings",
-        "iam-a enable keepalived",
     ]
     assert Vrrps(group).settings() == {"iam-a": "52", "iam-b": "52"}
     # The lost redundancy is announced.
