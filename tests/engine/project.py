@@ -110,10 +110,11 @@ class Project:
     def _start(
         self, command: list[str], environment: dict[str, str], terminal: int | None = None
     ) -> subprocess.Popen[str]:
-        cloud = {"LOCALCLOUD_ID": "none", "LOCALCLOUD_NAME": "default"}
+        # LOCALCLOUD_NAME, which a minimal system sets, names another directory for the state.
+        inherited = {name: value for name, value in os.environ.items() if name != "LOCALCLOUD_NAME"}
         return subprocess.Popen(
             command, cwd=self.folder, text=True, start_new_session=True,
-            env={**os.environ, **self.environment, **environment, **cloud},
+            env={**inherited, **self.environment, **environment, "LOCALCLOUD_ID": "none"},
             stdin=subprocess.DEVNULL if terminal is None else terminal,
             stdout=subprocess.PIPE if terminal is None else terminal, stderr=subprocess.STDOUT,
         )  # fmt: skip
