@@ -62,7 +62,7 @@ def drain(node: Node, *, virtual_ips: list[str], deadline_s: float, split: bool 
         _track(node, routers, settings["drain"])
         return {"cut": {}}
     ask_clients_to_leave(node)
-    remaining = _release_held(node, routers, held, deadline_s)
+    remaining = _release_held(node, routers, held, settings["fault"], deadline_s)
     if not split and not remaining:
         # A drained node still takes over if its peer fails.
         _track(node, routers, settings["drain"])
@@ -87,19 +87,19 @@ def release(node: Node, *, virtual_ips: list[str], deadline_s: float) -> dict[st
         return {}
     node.before("release")
     routers = _routers_of(settings, held)
-    _release_held(node, routers, held, deadline_s)
+    _release_held(node, routers, held, settings["fault"], deadline_s)
     _track(node, routers, 0)
     return _stop_holding(node, held)
 
 
-def _release_held(node: Node, routers: list[str], held: list[str], deadline_s: float) -> list[str]:
+def _release_held(node: Node, routers: list[str], held: list[str], fault: int, deadline_s: float) -> list[str]:
     """Enter FAULT as soon as no request is in progress. Returns the addresses that remain after the deadline.
 
     From FAULT the peer takes over within its skew time, a few milliseconds with the profile fast. From a lower priority
     it takes over after three advertisement intervals, in which new connections would have to wait.
     """
     _hold_new_connections(node, held)
-    _track(node, routers, _settings(node)["fault"])
+    _track(node, routers, fault)
     return _wait_until_released(node, held, deadline_s)
 
 

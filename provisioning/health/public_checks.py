@@ -88,10 +88,9 @@ def _check_service(address: Address, service: Service) -> list[CheckResult]:
 
 
 def _check_http(address: Address, service: Service) -> CheckResult:
-    target, url = _target(address, service), f"http://{address.ip}:{address.http_port}{service.path}"
+    target = _target(address, service)
     try:
-        with httpx.Client(timeout=REQUEST_TIMEOUT_S, trust_env=False) as client:
-            response = client.get(url, headers={"Host": service.domain})
+        response = _get_plain(address, service, service.path)
     except httpx.HTTPError as error:
         return fail(target, "http", f"port 80: {type(error).__name__}: {error}", "the security group; " + _NGINX)
     seen = f"{response.status_code} at port 80"
@@ -103,11 +102,16 @@ def _check_http(address: Address, service: Service) -> CheckResult:
 def is_blocked(address: Address, service: Service) -> bool | None:
     """Whether plain HTTP is answered with the cloud's block page. None: no answer."""
     try:
-        with httpx.Client(timeout=REQUEST_TIMEOUT_S, trust_env=False) as client:
-            response = client.get(f"http://{address.ip}:{address.http_port}/", headers={"Host": service.domain})
+        response = _get_plain(address, service, "/")
     except httpx.HTTPError:
         return None
     return _shows_block_page(response)
+
+
+def _get_plain(address: Address, service: Service, path: str) -> httpx.Response:
+    """The response to plain HTTP through the public address. Raises httpx.HTTPError."""
+    with httpx.Client(timeout=REQUEST_TIMEOUT_S, trust_env=False) as client:
+        return client.get(f"http://{address.ip}:{address.http_port}{path}", headers={"Host": service.domain})
 
 
 def _shows_block_page(response: httpx.Response) -> bool:
@@ -182,10 +186,7 @@ def judge_validity(target: str, start: datetime, end: datetime, now: datetime, f
 def _check_redirect(address: Address, service: Service) -> CheckResult:
     target, expected = _target(address, service), f"https://{service.domain}{service.path}"
     try:
-        with httpx.Client(timeout=REQUEST_TIMEOUT_S, trust_env=False) as client:
-            response = client.get(
-                f"http://{address.ip}:{address.http_port}{service.path}", headers={"Host": service.domain}
-            )
+        response = _get_plain(address, service, service.path)
     except httpx.HTTPError as error:
         return fail(target, "redirect", f"port 80: {type(error).__name__}: {error}", "the security group; " + _NGINX)
     location = response.headers.get("Location", "")

@@ -38,6 +38,11 @@ class NodeChange:
     facts: Facts
     plan: Plan
 
+    @property
+    def target(self) -> Target:
+        """What a rollback needs of the node."""
+        return Target(self.connection, self.items)
+
 
 def stage(changes: Sequence[NodeChange], version: Version, token: str) -> None:
     """Stage and validate the candidates on all nodes.
@@ -115,7 +120,7 @@ def commit_all(
     for change in sorted(changes, key=lambda each: (each.node.name not in broken, *node_order(each.items, each.facts))):
         if not change.plan:
             continue
-        peers = [Target(other.connection, other.items) for other in changes if other is not change]
+        peers = [other.target for other in changes if other is not change]
         commit = partial(_commit_or_restore, change, peers, version, token, report)
         try:
             around = make_surroundings(inventory, change, changes, report, confirm)
@@ -146,9 +151,7 @@ def _commit_together(
     errors = [result for result in results if isinstance(result, ProvisioningError)]
 
     def undo(error: ProvisioningError, change: NodeChange) -> ProvisioningError:
-        return restore_after(
-            error, Target(change.connection, change.items), change.facts, (), token=token, report=report
-        )
+        return restore_after(error, change.target, change.facts, (), token=token, report=report)
 
     def conclude(change: NodeChange, result: tuple[str, ...] | ProvisioningError) -> ProvisioningError | None:
         if isinstance(result, ProvisioningError):
@@ -234,8 +237,7 @@ def _commit_or_restore(
     try:
         return _commit(change, token, version)
     except ProvisioningError as error:
-        node = Target(change.connection, change.items)
-        raise restore_after(error, node, change.facts, peers, token=token, report=report) from None
+        raise restore_after(error, change.target, change.facts, peers, token=token, report=report) from None
 
 
 def _commit(change: NodeChange, token: str, accept: Version | None) -> tuple[str, ...]:
