@@ -21,6 +21,7 @@ pytestmark = pytest.mark.timeout(1800)
 # Settings with which the program declares a resource of each type.
 EVERYTHING = {
     "network.egress": "nat",
+    "nodes.dataDisk": {"snapshots": {}},
     "access": {"mode": "bastion", "adminCidrs": ["198.51.100.0/24"]},
     "dns": {"zone": "example.com"},
     "alarms": {"enabled": True, "receivers": {"urls": ["https://a.example.com/"]}},
@@ -56,6 +57,10 @@ def names_and_ids(cloud: Cloud) -> dict[str, list[str]]:
         ),
         "instance": (api.cvm("DescribeInstances", _PAGE)["InstanceSet"], "InstanceId"),
         "disk": (api.call("cbs", "DescribeDisks", _PAGE)["DiskSet"], "DiskId"),
+        "snapshot policy": (
+            api.call("cbs", "DescribeAutoSnapshotPolicies", _PAGE)["AutoSnapshotPolicySet"],
+            "AutoSnapshotPolicyId",
+        ),
         "notice": (api.call("monitor", "DescribeAlarmNotices", {**_MONITOR_PAGE, "Order": "ASC"})["Notices"], "Id"),
         "policy": (api.call("monitor", "DescribeAlarmPolicies", _MONITOR_PAGE)["Policies"], "PolicyId"),
         "record": (
