@@ -109,10 +109,12 @@ def _unit(name: str, shown: dict[str, str], later: dict[str, str]) -> dict[str, 
     restarts = _restarts(later)
     if shown.get("LoadState") == "not-found":
         return fail(f"unit {name}", "the unit does not exist", "tandem up")
-    if detail == "auto-restart":
-        return fail(f"unit {name}", f"stopped ({shown.get('Result', '')}), restarted {restarts} times", look_at)
     if state not in ("active", "reloading"):
-        return fail(f"unit {name}", f"{state} ({detail or shown.get('Result', '')})", look_at)
+        if detail in ("auto-restart", "failed"):
+            seen = f"{'stopped' if detail == 'auto-restart' else state} ({shown.get('Result', '')})"
+        else:
+            seen = f"{state} ({detail})"
+        return fail(f"unit {name}", f"{seen}, restarted {restarts} times" if restarts else seen, look_at)
     running_s = _running_s(later)
     if restarts and running_s < _STABLE_S:
         seen = f"restarted {restarts} times, the last time {running_s:.0f} s ago"

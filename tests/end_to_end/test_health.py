@@ -128,8 +128,7 @@ def test_a_full_disk_is_named(faulty: Report) -> None:
 
 
 def test_a_service_that_restarts_every_second_is_named(faulty: Report) -> None:
-    seen = faulty.failed("iam-a")["unit iam-pump"]
-    assert "restarted" in seen or "activating" in seen, seen
+    assert "restarted" in faulty.failed("iam-a")["unit iam-pump"]
 
 
 def test_two_masters_are_named(lab: Lab) -> None:

@@ -60,7 +60,7 @@ def monotonic_us(seconds_ago: float) -> int:
         pytest.param({}, "ok units: 1 running", id="runs"),
         pytest.param(
             {"ActiveState": "failed", "SubState": "failed", "Result": "exit-code"},
-            f"fail unit {UNIT}: failed (failed)",
+            f"fail unit {UNIT}: failed (exit-code)",
             id="failed",
         ),
         pytest.param(
@@ -75,6 +75,11 @@ def monotonic_us(seconds_ago: float) -> int:
             {"ActiveState": "activating", "SubState": "auto-restart", "NRestarts": "9", "Result": "exit-code"},
             f"fail unit {UNIT}: stopped (exit-code), restarted 9 times",
             id="waits for its next restart",
+        ),
+        pytest.param(
+            {"ActiveState": "activating", "SubState": "start", "NRestarts": "3"},
+            f"fail unit {UNIT}: activating (start), restarted 3 times",
+            id="is being started again",
         ),
         pytest.param(
             {"NRestarts": "1", "seconds_ago": "2"},
