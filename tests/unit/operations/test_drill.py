@@ -23,7 +23,7 @@ from operations.drill.faults import FAULTS, Action, Case, OnCloud, OnNode, choos
 from operations.drill.page import render_page
 from operations.drill.report import Setting, make_report, make_table, read_report
 from operations.drill.requests import Record
-from operations.drill.result import Result
+from operations.drill.result import Result, is_correct
 from operations.drill.site import DrillError, Site
 from operations.drill.streams import AUTHORIZATION, KEPT, LOGIN, NEW, SECRETS
 from operations.drill.timeline import figures, to_data
@@ -147,6 +147,11 @@ def test_an_outage_that_lasts_to_the_end_is_measured_to_the_end() -> None:
 def test_a_request_is_correct_slow_or_lost(status: int, took: float, lost: int, slow: int) -> None:
     result = Result([Record(NEW, ZERO, took, status)])
     assert (len(result.lost()), len(result.slow())) == (lost, slow)
+
+
+@pytest.mark.parametrize(("status", "correct"), [(200, True), (302, True), (404, True), (502, False), (0, False)])
+def test_only_an_error_of_the_server_is_wrong_for_a_site(status: int, correct: bool) -> None:  # noqa: FBT001 - from above
+    assert is_correct(Record(NEW, ZERO, 0.1, status, any_answer=True)) is correct
 
 
 def test_each_change_of_master_is_counted() -> None:
