@@ -16,6 +16,7 @@ from provisioning.cloud_calls import CallApi
 
 VPC = "urn:pulumi:local::tandem::tandem:cloud:Network$tencentcloud:Vpc/instance:Instance::vpc"
 NODE = "urn:pulumi:local::tandem::tencentcloud:Instance/instance:Instance::node"
+ATTACHMENT = "urn:pulumi:local::tandem::tencentcloud:Ha/vipEipAttachment:VipEipAttachment::eip"
 LOST = "CreateVpc: no response from vpc.example.com\n"
 REFUSED = "CreateVpc: [LimitExceeded] 10 VPCs are the limit (RequestId 7f3a)\n"
 CONFLICT = "[TencentCloudSDKError] Code=InvalidParameterValue.SubnetConflict, Message=overlaps, RequestId=7f3a\n"
@@ -45,6 +46,10 @@ class FakeStack:
 
     def refresh_resources(self, urns: Sequence[str]) -> None:
         self.refreshed += urns
+        # As `pulumi refresh`, which reads them by id.
+        exist = {id_ for ids in self._vpcs.values() for id_ in ids}
+        kept = [each for each in self.deployment["resources"] if each["urn"] not in urns or each["id"] in exist]
+        self.deployment = {**self.deployment, "resources": kept}
 
     def connect(self) -> CallApi:
         return self._call
@@ -134,6 +139,32 @@ def test_a_create_without_an_object_is_forgotten(record: FailedCreates) -> None:
     assert not recoverer(stack, record).recover_failed(read(failed()))
     assert stack.deployment["resources"] == []
     assert record.read() == []
+
+
+def test_an_object_that_the_refresh_does_not_find_does_not_continue_the_deployment(record: FailedCreates) -> None:
+    """The id of an attachment is derived from its inputs, so it is found whether or not the attachment exists."""
+    stack, lines = FakeStack(vpcs={}), list[str]()
+    error = "[TencentCloudSDKError] Code=ResourceInUse.Address, Message=bound to another HAVIP, RequestId=7f3a\n"
+    failures = read(failed(ATTACHMENT, error, havipId="havip-1", addressIp="203.0.113.9"))
+    assert failures.uncertain
+    assert not Recoverer(stack, record, lines.append, stack.sleep).recover_failed(failures)
+    assert stack.refreshed == [ATTACHMENT]
+    assert lines[-1] == f"The refresh has found that {ATTACHMENT} does not exist."
+    assert record.read() == []
+
+
+def test_the_attachment_of_a_lost_response_continues_the_deployment(record: FailedCreates) -> None:
+    stack = FakeStack(vpcs={"": ["havip-1#203.0.113.9"]})
+    assert recoverer(stack, record).recover_failed(read(failed(ATTACHMENT, havipId="havip-1", addressIp="203.0.113.9")))
+
+
+def test_a_create_that_fails_again_after_its_recovery_ends_the_deployment(record: FailedCreates) -> None:
+    stack = FakeStack(vpcs={"net": ["vpc-1"]})
+    recovering = recoverer(stack, record)
+    assert recovering.recover_failed(read(failed()))
+    stack.deployment = {"resources": []}
+    assert not recovering.recover_failed(read(failed()))
+    assert [one["id"] for one in stack.deployment["resources"]] == ["vpc-1"], "the object belongs to the stack"
 
 
 def test_several_objects_stop_this_run_and_the_next_ones(record: FailedCreates) -> None:
