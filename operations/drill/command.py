@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -108,6 +109,13 @@ def _inflict(arguments: Sequence[str]) -> str:
     return done.stdout
 
 
+def interrupt_on_signals() -> None:
+    """End as with Ctrl+C when the terminal closes or a job is cancelled, so that the fault is undone."""
+    for ending in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # as with nohup
+            signal.signal(ending, signal.default_int_handler)
+
+
 def _run(
     running: Any, cases: Sequence[Case], setting: Any, output: Output, other: Mapping[str, Any] | None
 ) -> dict[str, Any]:
@@ -116,6 +124,7 @@ def _run(
     from operations.drill.report import make_report  # noqa: PLC0415 - see `drill`
     from operations.drill.timeline import to_data  # noqa: PLC0415 - see `drill`
 
+    interrupt_on_signals()
     done: list[dict[str, Any]] = []
     report = make_report(setting, done)
     for run in running.run(cases):
