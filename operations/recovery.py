@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from operations.errors import OperationError
-from operations.failures import FailedCreates, Failures, with_pending
+from operations.failed_creates import FailedCreates
+from operations.failures import Failures, with_pending
 from operations.pending import apply_recovery, plan_recovery, read_pending
 from provisioning.cloud_calls import CallApi
 from provisioning.errors import CloudApiError

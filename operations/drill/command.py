@@ -21,6 +21,7 @@ from rich.text import Text
 from operations.drill.faults import FAULTS, Case, Target, choose
 from operations.engine import Engine, open_engine
 from operations.errors import OperationError
+from operations.files import write_file
 from operations.localcloud import find_command
 from operations.workspace import PROJECT_ROOT, find_workspace
 
@@ -132,8 +133,7 @@ def _run(
         report = make_report(setting, done)
         for path, text in ((output.json, json.dumps(report)), (output.html, render_page(report, other))):
             assert path is not None
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            write_file(path, text)
     return report
 
 

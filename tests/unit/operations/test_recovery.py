@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from operations.errors import EngineError, OperationError
-from operations.failures import FailedCreates, Failures, Uncertain, read_failures
+from operations.failed_creates import FailedCreates
+from operations.failures import Failures, Uncertain, read_failures
 from operations.recovery import Recoverer
 from provisioning.cloud_calls import CallApi
 
@@ -209,6 +210,30 @@ def test_secret_user_data_stays_secret_and_other_secrets_stop_the_run(record: Fa
     log = failed(NODE, "error reading from server: EOF", instanceName="net", password="[secret]")
     with pytest.raises(OperationError, match=r"its inputs password are secret.*\n  delete ins-1 in the console"):
         recoverer(FakeStack(vpcs={"net": ["ins-1"]}), record).recover_failed(read(log))
+
+
+def test_the_incomplete_last_event_of_a_killed_engine_is_ignored() -> None:
+    complete = failed()
+    assert read([*complete, '{"resOpFailedEvent": {"meta']) == read(complete)
+    with pytest.raises(ValueError, match="Unterminated"):
+        read(['{"resOpFailedEvent": {"meta', *complete])
+
+
+def test_a_killed_writer_leaves_the_old_record(record: FailedCreates, tmp_path: Path) -> None:
+    record.add(read(failed()).uncertain)
+    before = tmp_path / "before"
+    before.hardlink_to(record.file)
+    record.add(read(failed(NODE, "EOF")).uncertain)
+    assert len(record.read()) == 2
+    assert len(json.loads(before.read_text())) == 1, "the new record is another file"
+    assert list(record.file.parent.iterdir()) == [record.file]
+
+
+def test_a_damaged_record_stops_the_run_and_says_what_to_do(record: FailedCreates) -> None:
+    record.add(read(failed()).uncertain)
+    record.file.write_text(record.file.read_text()[:-5])
+    with pytest.raises(OperationError, match=r"failed-creates\.json cannot be read: .*\n.*\n.*console"):
+        recoverer(FakeStack(vpcs={}), record).recover_interrupted()
 
 
 def test_the_record_contains_each_create_once(record: FailedCreates) -> None:
