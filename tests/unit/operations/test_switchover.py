@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.server
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pytest
@@ -22,7 +22,7 @@ PEM = AUTHORITY.cert_pem.bytes().decode()
 
 
 @contextmanager
-def listen(statuses: dict[str, int], *, secure: bool) -> Iterator[int]:
+def listen(statuses: dict[str, int], *, secure: bool) -> Generator[int]:
     """Answers each path with its status, and others with 404. Yields the port."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
