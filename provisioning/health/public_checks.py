@@ -87,6 +87,11 @@ def _check_service(address: Address, service: Service) -> list[CheckResult]:
     return [*results, *([_check_large_body(address, service)] if large_body else [])]
 
 
+def check_answer(address: Address, service: Service) -> CheckResult:
+    """Whether a domain answers as clients expect: over HTTPS, or over plain HTTP if the site has no HTTPS."""
+    return _check_https(address, service)[0] if service.https else _check_http(address, service)
+
+
 def _check_http(address: Address, service: Service) -> CheckResult:
     target = _target(address, service)
     try:
