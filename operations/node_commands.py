@@ -111,7 +111,7 @@ def ssh(
 
 
 @app.command(epilog=examples("tandem plan --stack prod", "tandem plan --json"))
-def plan(stack: Stack = "local", *, as_json: AsJson = False) -> None:
+def plan(stack: Stack = "local", *, config_file: ConfigFile = None, as_json: AsJson = False) -> None:
     """Show what a rollout of the present program and settings would change on the nodes. Changes nothing.
 
     Exit code 1 if a rollout would be refused.
@@ -122,7 +122,7 @@ def plan(stack: Stack = "local", *, as_json: AsJson = False) -> None:
     from provisioning.exports import parse_inventory  # noqa: PLC0415 - as above
 
     events: list[str] = []
-    engine = open_engine(stack, events=events)
+    engine = open_engine(stack, config_file, events=events)
     recorded = read_rollout(engine.deployment(), stack)
     engine.preview()
     plans = plan_nodes(read_preview(events), recorded, connector(parse_inventory(recorded), deadline_s=10))

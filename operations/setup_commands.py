@@ -15,7 +15,7 @@ from operations.engine import Engine, open_engine
 from operations.errors import NoDeploymentError, OperationError
 from operations.new_stack import make_answers, render, write
 from operations.options import Stack, examples
-from operations.workspace import PROJECT_ROOT
+from operations.workspace import PROJECT_ROOT, find_workspace
 from provisioning.health.results import CheckResult, HealthReport, fail, warning
 
 app = typer.Typer()
@@ -109,7 +109,8 @@ def _examine(stack: str) -> Iterator[CheckResult]:
     from settings.check import check_file  # noqa: PLC0415 - as above
 
     yield from checks.check_operator()
-    checked = check_file(_STACKS / f"Pulumi.{stack}.yaml", stack)
+    local = find_workspace(stack, os.environ)
+    checked = check_file((local and local.config_file) or _STACKS / f"Pulumi.{stack}.yaml", stack)
     yield checks.check_settings(checked.file.removeprefix(f"{PROJECT_ROOT}/"), checked.problems)
     try:
         engine = open_engine(stack)
