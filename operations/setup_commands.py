@@ -77,7 +77,7 @@ def init(
 def check(
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Default: all of stacks/.")] = None,
 ) -> None:
-    """Report all problems of the settings of every stack, without an engine. Exit code 1 if there is a problem."""
+    """Report all problems of the settings of every stack, without running Pulumi. Exit code 1 if there is a problem."""
     from settings.check import check_file, describe, find_files  # noqa: PLC0415 - as above
 
     results = [check_file(file) for file in files or find_files(_STACKS)]
@@ -89,7 +89,7 @@ def check(
 
 @app.command(epilog=examples("tandem doctor", "tandem doctor --stack prod"))
 def doctor(stack: Stack = "local") -> None:
-    """Find what would keep a deployment from working: this computer, the account, the nodes; each with its remedy.
+    """Find what would prevent a deployment: the operator's host, the account, the nodes; each with its remedy.
 
     Exit code 1 if something must be changed.
     """
