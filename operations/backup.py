@@ -110,11 +110,11 @@ def open_backups(
 
 
 def parse_time(text: str) -> datetime:
-    """Parse `2026-11-27 02:00`, in UTC unless it has an offset. Raises OperationError."""
+    """Parse `2026-11-27 03:00`, in UTC unless it has an offset. Raises OperationError."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise OperationError(f"--at must be a time such as '2026-11-27 02:00', in UTC (got {text})") from None
+        raise OperationError(f"--at must be a time such as '2026-11-27 03:00', in UTC (got {text})") from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 

@@ -30,11 +30,11 @@ def backups(stack: Stack = "local") -> None:
         found.show()
 
 
-@app.command(epilog=examples("tandem restore --stack prod", "tandem restore --stack prod --at '2026-11-27 02:00'"))
+@app.command(epilog=examples("tandem restore --stack prod", "tandem restore --stack prod --at '2026-11-27 03:00'"))
 def restore(
     stack: Stack = "local",
     *,
-    at: Annotated[str | None, typer.Option(help="Restore the newest backup made until this time (UTC).")] = None,
+    at: Annotated[str | None, typer.Option(help="Restore the newest backup made at or before this time (UTC).")] = None,
     empty: Annotated[
         bool, typer.Option("--empty", help="Accept the loss of the data: start with an empty database.")
     ] = False,

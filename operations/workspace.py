@@ -30,6 +30,7 @@ class Workspace:
 
     directory: Path
     program: Path  # contains Pulumi.yaml and __main__.py
+    config_file: Path | None = None  # the settings to use instead of the stack's (TANDEM_CONFIG_FILE)
 
     @property
     def project(self) -> Path:
@@ -56,7 +57,8 @@ class Workspace:
             write_file(self.passphrase_file, secrets.token_urlsafe(24), mode=0o600)
         project = _read(self.program / "Pulumi.yaml")
         copy = self.project / "stacks" / f"Pulumi.{stack}.yaml"
-        settings = _read(config_file or self.program / str(project.get("stackConfigDir", ".")) / copy.name)
+        own = self.program / str(project.get("stackConfigDir", ".")) / copy.name
+        settings = _read(config_file or self.config_file or own)
         if "secure" not in str(settings.get("config")):
             # `pulumi stack init` leaves the salt of another passphrase. Only encrypted settings need it.
             settings.pop(_SALT, None)
@@ -89,7 +91,10 @@ def find_workspace(stack: str, environment: Mapping[str, str]) -> Workspace | No
     name = environment.get("LOCALCLOUD_NAME")
     if name is None and stack != LOCAL_STACK:
         return None
-    workspace = Workspace(PROJECT_ROOT / ".tandem" / (name or "default"), PROJECT_ROOT)
+    given = environment.get("TANDEM_CONFIG_FILE")
+    workspace = Workspace(
+        PROJECT_ROOT / ".tandem" / (name or "default"), PROJECT_ROOT, config_file=Path(given) if given else None
+    )
     if cloud_id := environment.get("LOCALCLOUD_ID"):
         move_away_state_of_another_cloud(workspace.directory, cloud_id)
     return workspace

@@ -62,7 +62,7 @@ class CaseRun:
 class Options:
     profile: str
     scale: float = 1.0
-    repeat: int = 1  # inflict each fault so often in a row, on the node that is master (or backup) then
+    repeat: int = 1  # number of times to inflict each fault in a row, on the node that is master (or backup) then
     watch_s: float | None = None
 
 

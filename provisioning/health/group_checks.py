@@ -48,14 +48,14 @@ def check_masters(virtual_ips: Sequence[str], states: Sequence[NodeState]) -> li
 
 
 def check_clocks(states: Sequence[NodeState]) -> list[CheckResult]:
-    """Compare the clocks of the nodes with this computer's: tokens and certificates depend on them."""
+    """Compare the clocks of the nodes with that of the operator's host: tokens and certificates depend on them."""
     results: list[CheckResult] = []
     for state in states:
         if not state.reached:
             continue
         behind = abs(state.offset_s)
-        seen = f"{behind:.1f} s {'behind' if state.offset_s < 0 else 'ahead of'} this computer"
-        look_at = f"timedatectl on {state.name} and on this computer"
+        seen = f"{behind:.1f} s {'behind' if state.offset_s < 0 else 'ahead of'} the operator's host"
+        look_at = f"timedatectl on {state.name} and on the operator's host"
         if behind >= _CLOCK_FAIL_S:
             results.append(fail(state.name, "clock", seen, look_at))
         elif behind >= _CLOCK_WARNING_S:

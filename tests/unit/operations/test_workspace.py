@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,17 @@ def test_a_command_for_a_stack_on_localcloud_runs_inside_it() -> None:
     assert command[4:] == ["health", "--stack", "local"]
     assert command_inside("local", ["health"], {**outside, "LOCALCLOUD_ID": "x"}) is None
     assert command_inside("prod", ["health"], {}) is None
+
+
+def test_every_command_uses_the_settings_file_that_the_environment_names(workspace: Workspace, tmp_path: Path) -> None:
+    given = tmp_path / "web.yaml"
+    given.write_text("config:\n  tandem:region: ap-shanghai\n")
+    found = find_workspace("local", {"LOCALCLOUD_NAME": "web", "TANDEM_CONFIG_FILE": str(given)})
+    assert found is not None
+    replace(workspace, config_file=found.config_file).prepare_for_pulumi("local")
+    written = yaml.safe_load((workspace.project / "stacks" / "Pulumi.local.yaml").read_text())
+    assert written["config"]["tandem:region"] == "ap-shanghai"
+    assert find_workspace("prod", {"TANDEM_CONFIG_FILE": str(given)}) is None
 
 
 @pytest.mark.parametrize(
