@@ -229,9 +229,9 @@ def test_a_hanging_receiver_delays_no_other(tmp_path: Path, receiver: HttpReceiv
     began = time.monotonic()
     for number in range(1, 6):
         write_event(lab.events, number)
-    wait_until(lambda: len(receiver.requests) == 5)
+    wait_until(lambda: lab.queued() == {"slow": 5, "quick": 0})
     assert time.monotonic() - began < 5
-    assert lab.queued() == {"slow": 5, "quick": 0}
+    assert len(receiver.requests) == 5
     release.set()
     wait_until(lambda: len(slow.requests) == 5)
     lab.stop()
