@@ -41,17 +41,20 @@ def restore(
     audit_queue: Annotated[
         bool, typer.Option("--audit-queue", help="Restore queued audit records too; some may be recorded twice.")
     ] = False,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Make no backup of the present data first, for example if it is damaged.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
     """Restore the database from a backup."""
-    if empty and (at or audit_queue):
-        raise OperationError("--empty cannot be combined with --at or --audit-queue")
+    if empty and (at or audit_queue or discard):
+        raise OperationError("--empty cannot be combined with --at, --audit-queue or --discard")
     ask: Callable[[str], None] = (lambda _question: None) if yes else _confirm
     with _open_backups(stack) as found:
         if empty:
             found.start_empty(ask)
         else:
-            found.restore(parse_time(at) if at else None, audit_queue=audit_queue, confirm=ask)
+            found.restore(parse_time(at) if at else None, audit_queue=audit_queue, discard=discard, confirm=ask)
 
 
 def _confirm(text: str) -> None:
