@@ -258,6 +258,7 @@ class FakeConnection:
         report: Callable[[str], None] = lambda _line: None,
     ) -> list[Any]:
         del deadline_s
+        assert operations, "a call must have an operation"
         names = [operation["do"] for operation in operations]
         self.calls.append(names)
         self._link("before", names)

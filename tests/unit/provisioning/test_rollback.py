@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -77,8 +78,11 @@ def manifests(name: str, group: FakeGroup, *more: Item) -> dict[str, Manifest]:
     }
 
 
-def make_group(root: Path) -> FakeGroup:
-    group = FakeGroup(root)
+def make_group(root: Path, *, bastion: bool = False) -> FakeGroup:
+    group = FakeGroup(root, ("iam-a", "iam-b", *(["bastion"] if bastion else [])))
+    if bastion:
+        *nodes, last = group.inventory.nodes
+        group.inventory = replace(group.inventory, nodes=tuple(nodes), bastion=last)
     for system in group.systems.values():
         for release in ("1", "2", "3", "bad"):
             (system.root / "opt/iam" / release).mkdir(parents=True)
@@ -117,9 +121,9 @@ def states(group: FakeGroup) -> dict[str, dict[str, object]]:
     return {node: state(group, node) for node in group.systems}
 
 
-def expect_failure(group: FakeGroup, name: str = "bad") -> ProvisioningError:
+def expect_failure(group: FakeGroup, name: str = "bad", *more: Item) -> ProvisioningError:
     with pytest.raises(ProvisioningError) as caught:
-        deploy(group, name)
+        deploy(group, name, *more)
     return caught.value
 
 
@@ -247,6 +251,27 @@ def test_a_login_that_fails_on_every_node_does_not_keep_the_rolled_back_one_out(
     assert "iam-b was rolled back to its previous version, which fails too, as on every other" in caught.value.message
     assert "after the rollback: iam-b (10.0.4.21): login: POST" in caught.value.seen
     assert states(group) == before
+
+
+@pytest.mark.parametrize("bastion", [False, True])
+def test_a_node_that_fails_both_versions_is_reported_on_a_stack_without_logins(tmp_path: Path, *, bastion: bool) -> None:
+    group = make_group(tmp_path, bastion=bastion)
+    deploy(group, "1")
+    group.held_by("iam-a")
+    group.answers = lambda node, url: "502" if ":8080" in url and node == "iam-b" else "200"
+    error = expect_failure(group, "2")
+    assert isinstance(error, GateError)
+    assert "iam-b could not be rolled back; the rollout stopped there" in error.message
+    assert (release_of(group, "iam-a"), release_of(group, "iam-b")) == ("1", "1")
+
+
+def test_a_bastion_does_not_count_as_a_node_on_which_logins_work(tmp_path: Path) -> None:
+    group = make_group(tmp_path, bastion=True)
+    log_in(group, lambda _node: True)
+    deploy(group, "1", ACCOUNT)
+    group.held_by("iam-a")
+    log_in(group, lambda _node: False)
+    assert "fails too, as on every other node" in expect_failure(group, "2", ACCOUNT).message
 
 
 def test_an_interrupted_run_does_not_skip_the_health_gates(group: FakeGroup) -> None:
