@@ -25,7 +25,6 @@ from provisioning.traffic.serving import NodeState, read_state
 
 REPORTED_LINES = 8  # of each node's plan; the plan of a new node has about a hundred
 FIRST_FAILED = "the first rollout failed on another node"
-_NOT_CHANGED = "no configuration and no running service was changed"  # packages may have been installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def stage(changes: Sequence[NodeChange], version: Version, token: str) -> None:
     """Stage and validate the candidates on all nodes.
 
     Raises:
-        CandidateError: a node rejected its candidates. No configuration and no running service was changed.
+        CandidateError: a node rejected its candidates.
     """
 
     def stage_one(change: NodeChange) -> ProvisioningError | None:
@@ -67,14 +66,13 @@ def stage(changes: Sequence[NodeChange], version: Version, token: str) -> None:
         return
     change, error = min(failed, key=lambda each: not isinstance(each[1], CandidateError))
     if not isinstance(error, CandidateError):
-        error.message += f"; {_NOT_CHANGED}"
         raise error
     others = "".join(f"\nalso {other.node.name}: {also.message}" for other, also in failed if also is not error)
     look_at = next(
         (check.look_at for check in change.plan.checks if check.look_at and f": {check.name} " in error.message),
         error.look_at,
     )
-    raise CandidateError(f"{error.message}; {_NOT_CHANGED}", seen=error.seen + others, look_at=look_at) from None
+    raise CandidateError(error.message, seen=error.seen + others, look_at=look_at) from None
 
 
 def commit_part(

@@ -82,6 +82,31 @@ def retire(group: Group, name: str) -> list[str]:
             raise
 
 
+@contextmanager
+def retired(group: Group, names: Sequence[str]) -> Generator[None]:
+    """Retire nodes while a rollout removes them from the group, before the others drop them as VRRP peers.
+
+    They are resumed if the rollout fails before its commit began. Later, a peer may have dropped them: with their
+    keepalived two nodes could hold the virtual IP. Raises ProvisioningError.
+    """
+    stopped: list[str] = []
+    try:
+        for name in names:
+            retire(group, name)
+            stopped.append(name)
+        yield
+    except ProvisioningError as error:
+        for name in stopped:
+            if error.commit_began:
+                group.report(f"{name} stays stopped, since the other nodes may have changed; the next `tandem up` goes on")
+                continue
+            try:
+                resume_node(group, name)
+            except ProvisioningError as failed:
+                group.report(str(failed))
+        raise
+
+
 def demote(group: Group, name: str) -> None:
     """Move the virtual IPs of a node that stays in the group to its peers, and stop its keepalived.
 

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from provisioning_fakes import FakeGroup
 
-from provisioning.errors import LockedError, NodeError, SwitchoverError, UnreachableError
+from provisioning.errors import (
+    CandidateError,
+    LockedError,
+    NodeError,
+    ProvisioningError,
+    RejectedError,
+    SwitchoverError,
+    UnreachableError,
+)
 from provisioning.inventory import RemoteNode
 from provisioning.traffic.node_changes import (
     Group,
@@ -16,6 +24,7 @@ from provisioning.traffic.node_changes import (
     put_back_node,
     resume_node,
     retire,
+    retired,
     stay_out,
     take_out_node,
 )
@@ -385,6 +394,28 @@ def test_a_retired_node_stops_its_units_in_reverse_order_and_can_be_resumed(lab:
     resume_node(lab.changes, "iam-a")
     assert set(system.units.values()) == {"active"}
     assert lab.is_as_before()
+
+
+@pytest.mark.parametrize("error", [UnreachableError, LockedError, CandidateError, RejectedError, ProvisioningError])
+def test_a_removed_node_is_resumed_after_any_error_before_the_commit(
+    lab: Lab, error: type[ProvisioningError]
+) -> None:
+    with pytest.raises(error), retired(lab.changes, ["iam-a"]):
+        assert set(lab.group.systems["iam-a"].units.values()) == {"inactive"}
+        raise error("nothing was changed")
+    assert set(lab.group.systems["iam-a"].units.values()) == {"active"}
+    assert lab.is_as_before()
+
+
+@pytest.mark.parametrize("error", [UnreachableError, LockedError, CandidateError])
+def test_a_removed_node_stays_stopped_after_an_error_in_the_commit(lab: Lab, error: type[ProvisioningError]) -> None:
+    """Its peer may have dropped it: with two keepalived that do not hear each other, both would be master."""
+    failed = error("the SSH connection broke")
+    failed.commit_began = True
+    with pytest.raises(error), retired(lab.changes, ["iam-a"]):
+        raise failed
+    assert set(lab.group.systems["iam-a"].units.values()) == {"inactive"}
+    assert "iam-a stays stopped" in lab.reported[-1]
 
 
 def test_a_demoted_node_gives_its_virtual_ip_away_and_stops_keepalived_only(lab: Lab) -> None:

@@ -10,6 +10,7 @@ import pytest
 from provisioning_fakes import ME, MY_GROUP, FakeGroup, FakeSystem
 
 from provisioning.agent.node import Result
+from provisioning.errors import CandidateError
 from provisioning.kinds.account import Account
 from provisioning.kinds.base import Item, reload, restart
 from provisioning.kinds.file import File
@@ -118,6 +119,25 @@ def test_a_rotated_account_is_valid_before_the_first_node_uses_it(tmp_path: Path
     created = group.log.index("iam-a account 'iam_g2'@'10.0.4.22'")
     assert created < min(number for number, line in enumerate(group.log) if line.endswith(f"write {CONF}"))
     assert all(group.systems[name].loaded["iam"][CONF] == "iam_g2\n" for name in NODES)
+
+
+def test_a_part_that_is_rejected_after_others_were_committed_does_not_claim_that_nothing_was_changed(
+    tmp_path: Path,
+) -> None:
+    group = Group(tmp_path, "iam-a", NODES[:2])
+    staged: list[str] = []
+
+    def refuse_again(node: str, when: str, names: list[str]) -> None:
+        if when == "before" and "stage" in names and node == "iam-b":
+            staged.append(node)
+            if len(staged) == 2:
+                raise CandidateError("iam-b: nginx rejected the new configuration")
+
+    group.link = refuse_again
+    with pytest.raises(CandidateError) as caught:
+        group.deploy(NODES)
+    assert caught.value.commit_began
+    assert "was changed" not in str(caught.value)
 
 
 @pytest.mark.exhaustive
