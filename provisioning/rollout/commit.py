@@ -82,8 +82,16 @@ def commit_part(
     if not plan:
         return {}
     stage([replace(change, plan=plan)], version, token)
-    (lines,) = change.connection.call([commit_operation(plan)], token=token, deadline_s=deadline_s)
-    return {change.node.name: tuple(lines)}
+    return {change.node.name: commit_staged(change, plan, (), token, deadline_s=deadline_s)}
+
+
+def commit_staged(
+    change: NodeChange, plan: Plan, gates: Sequence[Item], token: str, *, deadline_s: float
+) -> tuple[str, ...]:
+    """Commit the part that was staged last, then wait for the health gates. Returns the changes made."""
+    waits = [gate_operation(gate, token) for gate in gates]
+    deadline_s += sum(wait["deadline_s"] for wait in waits)
+    return tuple(change.connection.call([commit_operation(plan), *waits], token=token, deadline_s=deadline_s)[0])
 
 
 def commit_all(

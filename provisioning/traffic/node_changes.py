@@ -98,7 +98,9 @@ def retired(group: Group, names: Sequence[str]) -> Generator[None]:
     except ProvisioningError as error:
         for name in stopped:
             if error.commit_began:
-                group.report(f"{name} stays stopped, since the other nodes may have changed; the next `tandem up` goes on")
+                group.report(
+                    f"{name} stays stopped, since the other nodes may have changed; the next `tandem up` goes on"
+                )
                 continue
             try:
                 resume_node(group, name)

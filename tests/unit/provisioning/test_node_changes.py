@@ -397,9 +397,7 @@ def test_a_retired_node_stops_its_units_in_reverse_order_and_can_be_resumed(lab:
 
 
 @pytest.mark.parametrize("error", [UnreachableError, LockedError, CandidateError, RejectedError, ProvisioningError])
-def test_a_removed_node_is_resumed_after_any_error_before_the_commit(
-    lab: Lab, error: type[ProvisioningError]
-) -> None:
+def test_a_removed_node_is_resumed_after_any_error_before_the_commit(lab: Lab, error: type[ProvisioningError]) -> None:
     with pytest.raises(error), retired(lab.changes, ["iam-a"]):
         assert set(lab.group.systems["iam-a"].units.values()) == {"inactive"}
         raise error("nothing was changed")

@@ -254,7 +254,9 @@ def test_a_login_that_fails_on_every_node_does_not_keep_the_rolled_back_one_out(
 
 
 @pytest.mark.parametrize("bastion", [False, True])
-def test_a_node_that_fails_both_versions_is_reported_on_a_stack_without_logins(tmp_path: Path, *, bastion: bool) -> None:
+def test_a_node_that_fails_both_versions_is_reported_on_a_stack_without_logins(
+    tmp_path: Path, *, bastion: bool
+) -> None:
     group = make_group(tmp_path, bastion=bastion)
     deploy(group, "1")
     group.held_by("iam-a")
