@@ -9,7 +9,7 @@ import pytest
 
 from provisioning.agent.nginx_reload import ERROR_LOG, reload_nginx
 from provisioning.agent.node import Node, Result, StepError
-from provisioning.agent.systemd import unit_facts
+from provisioning.agent.systemd import add_pending, read_pending, settle, unit_facts
 
 
 def systemd(shown: str) -> Callable[..., Result]:
@@ -47,6 +47,32 @@ def test_crash_loops_are_recognized(tmp_path: Path, shown: str, crashes: int) ->
     (tmp_path / "proc/uptime").write_text("1000.00 1.0\n")
     node = Node(root=str(tmp_path), runner=systemd(shown))
     assert unit_facts(node, ["iam-apiserver"])["iam-apiserver"]["crashes"] == crashes
+
+
+@pytest.mark.parametrize(
+    ("shown", "done"),
+    [
+        pytest.param("ActiveState=active\nSubState=running", "reload", id="runs"),
+        pytest.param("ActiveState=reloading\nSubState=reload", "reload", id="is being reloaded"),
+        pytest.param("ActiveState=activating\nSubState=start", "reload", id="is being started"),
+        pytest.param("ActiveState=activating\nSubState=auto-restart", "restart", id="waits for its next start"),
+        pytest.param("ActiveState=inactive\nSubState=dead", "", id="is stopped"),
+        pytest.param("ActiveState=failed\nSubState=failed", "", id="has failed"),
+    ],
+)
+def test_a_pending_action_is_described_only_if_it_was_done(tmp_path: Path, shown: str, done: str) -> None:
+    commands: list[str] = []
+
+    def run(argv: list[str], **_options: object) -> Result:
+        if argv[1] != "show":
+            commands.append(" ".join(argv[1:]))
+        return Result(0, shown, "")
+
+    node = Node(root=str(tmp_path), runner=run)
+    add_pending(node, ["reload keepalived"])
+    assert settle(node, "reload keepalived") == ([f"{done}ed keepalived"] if done else [])
+    assert commands == ([f"{done} keepalived"] if done else [])
+    assert read_pending(node) == []
 
 
 class FakeNginx:
