@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from provisioning.change_lock import locked
-from provisioning.errors import ProvisioningError, SwitchoverError, UnreachableError
+from provisioning.errors import HostKeyError, ProvisioningError, SwitchoverError, UnreachableError
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.ssh import reachable
 from provisioning.ssh.agent_calls import Connection
@@ -98,9 +98,7 @@ def retired(group: Group, names: Sequence[str]) -> Generator[None]:
     except ProvisioningError as error:
         for name in stopped:
             if error.commit_began:
-                group.report(
-                    f"{name} stays stopped, since the other nodes may have changed; the next `tandem up` goes on"
-                )
+                group.report(f"{name} stays stopped, since the others may have changed; the next `tandem up` continues")
                 continue
             try:
                 resume_node(group, name)
@@ -189,7 +187,7 @@ def connected(
 ) -> Generator[Surroundings | list[NodeState]]:
     """Connect to all nodes and take the change lock on them.
 
-    If the named node cannot be reached, the result is the state of the others. Raises LockedError.
+    If the named node cannot be reached, the result is the state of the others. Raises LockedError, HostKeyError.
     """
     with ExitStack() as stack:
         others: list[Connection] = []
@@ -199,10 +197,14 @@ def connected(
                 try:
                     others.append(group.connector()(node))
                     stack.callback(others[-1].close)
+                except HostKeyError:  # another host answers: the node is not merely unreachable
+                    raise
                 except UnreachableError as error:
                     unreachable.append(NodeState(node, unreachable=error.message))
         try:
             leaving = group.connector(deadline_s)(group.inventory.get(name))
+        except HostKeyError:
+            raise
         except UnreachableError:
             yield [*(read_state(other, group.inventory.virtual_ips) for other in others), *unreachable]
             return
