@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import urlsplit
@@ -228,10 +229,11 @@ def change_one(
     try:
         lines = commit()
     except ProvisioningError as error:
-        if error.restored:
-            put_back(around)
-        elif switches or plan.drained:
-            change.connection.call([{"do": "end_drain"}])
+        with suppress(ProvisioningError):  # do not hide the original error
+            if error.restored:
+                put_back(around)
+            elif switches or plan.drained:
+                change.connection.call([{"do": "end_drain"}])
         raise
     put_back(around)
     return lines

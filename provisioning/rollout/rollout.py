@@ -103,12 +103,11 @@ def roll_out(
             if held_data.is_recorded(changes) and not any(change.plan for change in changes):
                 report("all nodes match their manifests" if not skipped else "all nodes that were reached match")
                 return RolloutResult(revision, incomplete=skipped)
-            refuse_rejected(revision, [change.facts for change in changes])
-            paths = [path for change in changes for path in change.plan.changed_paths()]
-            refuse_unsafe_change(inventory, reached, paths)
+            _refuse(inventory, reached, changes, revision)
             changes = in_parallel(changes, lambda change: _send(change, reconnect, report))
             with locked([*reached.connections.values()], report, sleep) as lock:
                 changes = in_parallel(changes, lambda change: _confirm(change, lock, gather))
+                _refuse(inventory, reached, changes, revision)  # another operator may have rolled it back since
                 done = _change(inventory, changes, revision=revision, token=lock.token, report=report, confirm=confirm)
                 return RolloutResult(revision, done, skipped)
         except LostDataError as error:
@@ -124,6 +123,12 @@ def _handle_unreachable(
     refuse_to_skip(inventory, reached)
     for name, error in reached.unreachable.items():
         report(f"warning: {name} is skipped, because it cannot be reached: {error.message}")
+
+
+def _refuse(inventory: Inventory, reached: Reached, changes: Sequence[NodeChange], revision: str) -> None:
+    """Raises RejectedError, UnreachableError: nothing was changed."""
+    refuse_rejected(revision, [change.facts for change in changes])
+    refuse_unsafe_change(inventory, reached, [path for change in changes for path in change.plan.changed_paths()])
 
 
 def _change(

@@ -51,11 +51,8 @@ def manifests(
     def items(name: str) -> tuple[Item, ...]:
         rules = "".join(f"accept {ADDRESSES[other]}\n" for other in names)
         conf = File(DATABASE, f"{database}\n", ME, MY_GROUP, after=(restart("mariadb"),))
-        databases = (
-            conf,
-            Unit("mariadb", others_need=True),
-            *(Account(user, ADDRESSES[other], user) for other in names),
-        )
+        accounts = (Account(user, ADDRESSES[other], user) for other in names)
+        databases = (conf, Unit("mariadb", others_need=True), *accounts)
         return (
             File(RULES, rules, ME, MY_GROUP, after=(reload("firewall"),)),
             Unit("firewall"),
