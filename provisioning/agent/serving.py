@@ -53,6 +53,6 @@ def addresses_held(node: Node, virtual_ips: list[str]) -> list[str]:
 
 
 def nginx_runs(node: Node) -> bool:
-    """Whether nginx can be reloaded. One that is stopped, or waits for its next start, reads its files when it starts."""
+    """Whether nginx can be reloaded. A stopped one, or one that waits for its next start, reads its files then."""
     state = unit_facts(node, ["nginx"]).get("nginx", {})
     return bool(state.get("started") or (state.get("active") and not state.get("crashes")))

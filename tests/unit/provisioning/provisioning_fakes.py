@@ -138,6 +138,8 @@ class FakeSystem:
         elif verb in ("start", "restart", "reload", "stop") and self.fails(verb, unit):
             self.units[unit] = "failed"
             return Result(1, "", f"Job for {unit}.service failed.")
+        elif verb == "reload" and self.units.get(unit) != "active":
+            return Result(1, "", f"{unit}.service is not active, cannot reload.")
         elif verb in ("start", "restart", "reload"):
             self.units[unit] = "active"
             self.restarts.pop(unit, None)

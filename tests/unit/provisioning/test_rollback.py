@@ -183,8 +183,9 @@ def test_a_node_that_fails_while_none_serves_does_not_undo_the_others(group: Fak
 
 def test_a_unit_of_the_previous_version_that_had_failed_runs_after_a_rollback(group: FakeGroup) -> None:
     deploy(group, "1")
+    group.held_by("iam-a")
     group.systems["iam-b"].units["nginx"] = "failed"
-    with pytest.raises(GateError):
+    with pytest.raises(GateError, match="iam-b was rolled back"):
         deploy(group, "bad")
     assert group.systems["iam-b"].units["nginx"] == "active"
 
@@ -274,7 +275,7 @@ def test_a_node_whose_nginx_starts_no_more_is_reported_by_its_first_error(group:
     (system.root / "etc/tandem/switchover.json").write_text(json.dumps({**SWITCHOVER, "drain_s": 1}))
     group.held_by("iam-b")
 
-    def fails(verb: str, unit: str) -> bool:
+    def fails(_verb: str, unit: str) -> bool:
         stopped = system.units.get("nginx") == "failed"
         return unit == "nginx" and (stopped or "2" in (system.root / "etc/nginx/nginx.conf").read_text())
 
