@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -314,6 +314,33 @@ def test_a_transfer_that_broke_continues_where_it_stopped(node: FakeNode) -> Non
     assert "error" not in node.call(receive(data, offset=70_000), stdin=io.BytesIO(data[70_000:]))
     assert (node.system.root / "opt/iam/abc/x").stat().st_size == 100_000
     assert received(node, data) == 0
+
+
+class TwoOperators(io.BytesIO):
+    """The archive of one operator; at a point of its transfer, another one sends the same archive as a whole."""
+
+    def __init__(self, data: bytes, at: int, other: Callable[[], object]) -> None:
+        super().__init__(data)
+        self._at = at
+        self._other: Callable[[], object] | None = other
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        block = super().read(min(size or 0, 1000))
+        if self.tell() > self._at and self._other:
+            other, self._other = self._other, None
+            other()
+        return block
+
+
+@pytest.mark.parametrize("at", [0, 50_000, 99_999])
+def test_two_operators_can_send_the_same_release(node: FakeNode, at: int) -> None:
+    data = archive({"bin/iam": random.Random(1).randbytes(100_000)})
+    other: list[dict[str, Any]] = []
+    sending = TwoOperators(data, at, lambda: other.append(node.call(receive(data), stdin=io.BytesIO(data))))
+    assert "error" not in node.call(receive(data), stdin=sending)
+    assert "error" not in other[0]
+    assert [each.name for each in (node.system.root / "opt/iam").iterdir()] == ["abc"], "it is unpacked once"
+    assert list((node.system.root / "var/lib/tandem/incoming").iterdir()) == []
 
 
 def test_a_release_with_a_wrong_checksum_is_rejected_and_what_was_received_is_deleted(node: FakeNode) -> None:
