@@ -373,6 +373,7 @@ def test_endpoints_leave_the_upstreams_and_join_them_again(node: FakeNode) -> No
     target.parent.mkdir(parents=True)
     text = "upstream a {\n    server 10.0.4.20:8080 max_fails=1; # iam-a\n    server 10.0.4.21:8080 max_fails=1;\n}\n"
     target.write_text(text)
+    node.system.units["nginx"] = "active"
     node.call(lock())
     for _ in range(2):  # the second call changes nothing
         assert node.call({"do": "leave", "address": "10.0.4.20", "ports": [8080]})["results"] == [[8080]]
@@ -402,6 +403,7 @@ def test_servers_of_streams_leave_and_join_like_those_of_sites(node: FakeNode) -
     )
     http.write_text(text)
     stream.write_text(STREAM)
+    node.system.units["nginx"] = "active"
     node.call(lock())
     assert node.call({"do": "leave", "address": "10.0.4.20"})["results"] == [[80, 5432]]
     assert http.read_text().count("10.0.4.20:80 down") == 2
@@ -479,3 +481,18 @@ def test_a_check_reads_the_candidate_at_its_final_path_and_other_processes_do_no
         assert "exit code 1 of: grep -qx good" in result["error"]["seen"]
     assert conf.read_text() == "old\n"
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_state_that_must_survive_a_power_failure_is_synced_with_its_directory(
+    tmp_path: Path, *, durable: bool
+) -> None:
+    synced: list[tuple[str, bool]] = []
+
+    def sync(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        synced.append((path.name, (node.state / "pending.json").exists()))
+
+    node = Node(root=str(tmp_path), sync=sync)
+    node.write_json("pending.json", ["reload nginx"], durable=durable)
+    assert synced == ([("pending.json.new", False), ("tandem", True)] if durable else [])
