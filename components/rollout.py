@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvide
 
 from components.failures import without_traceback
 from provisioning import placeholders
-from provisioning.errors import CandidateError, LockedError, ProvisioningError, UnreachableError
+from provisioning.errors import ProvisioningError
 from provisioning.exports import parse_inventory
 from provisioning.inventory import Inventory
 from provisioning.kinds.account import Account
@@ -41,13 +41,8 @@ class RolloutProvider(ResourceProvider):
     @without_traceback
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         refuse_a_password_in_place(_olds, _news)
-        retired = _retire_departed(_olds, _news)
-        try:
+        with node_changes.retired(_group(_olds, _news), find_departed(_olds, _news)):
             return UpdateResult(_roll_out(_news, previous=_olds))
-        except (CandidateError, LockedError, UnreachableError):
-            # No node was changed, so the group is as before, with the nodes that were to be removed.
-            _resume(_olds, _news, retired)
-            raise
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         return ReadResult(id_, {**props, "drift": _find_drift(props)})
@@ -67,26 +62,6 @@ def _roll_out(inputs: Mapping[str, Any], previous: Mapping[str, Any] | None = No
     unreachable = "skip" if inputs.get("unreachable") == "skip" else "stop"
     result = rollout.roll_out(inventory, _manifests(inputs), _secrets(inputs), _report, unreachable=unreachable)
     return {**inputs, "revision": result.revision, "drift": {}, "incomplete": list(result.incomplete)}
-
-
-def _retire_departed(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
-    """Take the nodes that are no longer in the group out of service, and stop them. Returns their names.
-
-    This must run before the remaining nodes remove them as VRRP peers; otherwise two nodes could hold the virtual IP.
-    Raises: SwitchoverError.
-    """
-    departed = find_departed(olds, news)
-    for name in departed:
-        node_changes.retire(_group(olds, news), name)
-    return departed
-
-
-def _resume(olds: Mapping[str, Any], news: Mapping[str, Any], names: Iterable[str]) -> None:
-    for name in names:
-        try:
-            node_changes.resume_node(_group(olds, news), name)
-        except ProvisioningError as error:
-            _report(str(error))
 
 
 def _group(inputs: Mapping[str, Any], others: Mapping[str, Any]) -> node_changes.Group:

@@ -28,6 +28,7 @@ class ProvisioningError(Exception):
         self.message = message
         self.seen = seen.strip()
         self.look_at = look_at
+        self.commit_began = False  # a rollout had begun to change configurations and services when this was raised
         self.restored = False  # the node was restored to its previous version, which passed its health gates
         super().__init__(message)
 

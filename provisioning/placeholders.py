@@ -35,7 +35,7 @@ Format = Literal["yaml", "environment", "json"]
 _PLACEHOLDER = re.compile(r"@@secret:([A-Za-z0-9_.-]+)(?: as (yaml|environment|json))?@@")
 _ESCAPED: dict[str, str] = {  # by Format
     "yaml": r"([\\\"])",  # a double-quoted scalar, https://yaml.org/spec/1.2.2/#731-double-quoted-style
-    "json": r"([\\\"])",  # RFC 8259, 7: printable ASCII needs no more
+    "json": r"([\\\"])",  # RFC 8259, 7: printable ASCII and line breaks need no more
     "environment": r"([\\\"`$])",  # an EnvironmentFile, systemd.exec(5)
 }
 
@@ -89,8 +89,13 @@ def escaped_placeholder(name: str, as_: Format) -> str:
 
 
 def escape(secret: str, as_: str) -> str:
-    """Escape a secret for the double quotes of a format. Secrets are printable ASCII (settings/credentials.py)."""
-    return re.sub(_ESCAPED[as_], r"\\\1", secret)
+    """Escape a secret for the double quotes of a format.
+
+    Secrets are printable ASCII (settings/credentials.py); those of services, such as PEM keys, may contain line breaks
+    (settings/services.py). An EnvironmentFile keeps these between double quotes.
+    """
+    escaped = re.sub(_ESCAPED[as_], r"\\\1", secret)
+    return escaped if as_ == "environment" else escaped.replace("\n", r"\n")
 
 
 def find_names(text: str) -> frozenset[str]:

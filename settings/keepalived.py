@@ -14,7 +14,7 @@ from settings.tracking import INTERFACE, Command, TrackSettings
 MailAddress = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$", max_length=254)]
 ProfileName = Literal["fast", "balanced", "seed"]
 Mode = Literal["nopreempt", "preempt", "delayed-preempt", "dual-master"]
-_LAST_ROUTER_ID = 255  # RFC 5798, 5.2.3
+LAST_ROUTER_ID = 255  # RFC 5798, 5.2.3
 _RESERVED_NAMES = ("nginx", "drain_")  # of the checks that Tandem writes
 
 # Options of the lectures that cannot work in a VPC, by their names there and as they would be spelled here.
@@ -83,7 +83,7 @@ class KeepalivedSettings(FrozenModel):
     virtual_router_id: int = Field(
         default=51,
         ge=1,
-        le=_LAST_ROUTER_ID,
+        le=LAST_ROUTER_ID,
         description="VRRP virtual router id. Must be unique within the VPC. With `mode: dual-master` the next id is "
         "used too, and with `syncGroup` one id for each virtual IP.",
     )
@@ -184,7 +184,7 @@ class KeepalivedSettings(FrozenModel):
 
     @model_validator(mode="after")
     def _mode_fits_router_id(self) -> KeepalivedSettings:
-        if self.mode == "dual-master" and self.virtual_router_id == _LAST_ROUTER_ID:
+        if self.mode == "dual-master" and self.virtual_router_id == LAST_ROUTER_ID:
             raise ValueError(
                 "virtualRouterId must be at most 254 with mode dual-master, because the second address uses the next "
                 "id (got 255)"

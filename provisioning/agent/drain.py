@@ -9,7 +9,7 @@ from . import put_back_timer
 from .drained import DRAIN_FILE, drained_routers
 from .node import Node, StepError
 from .put_back_timer import DRAIN_CONF
-from .serving import addresses_held, read_node_file
+from .serving import addresses_held, nginx_runs, read_node_file
 from .systemd import is_started, systemctl, unit_facts
 
 HOLD_S = 15  # a killed agent must not leave the node without new connections
@@ -128,7 +128,7 @@ def ask_clients_to_leave(node: Node) -> None:
     """Nginx closes each connection after its response, for the drain time. `stop_asking` ends it."""
     drain_s = _settings(node)["drain_s"]
     put_back_timer.start(node)
-    if drain_s:
+    if drain_s and nginx_runs(node):
         node.at(DRAIN_CONF).write_text("keepalive_timeout 0;\n")
         systemctl(node, "reload", "nginx")
         node.sleep(drain_s)
@@ -138,7 +138,8 @@ def stop_asking(node: Node) -> None:
     node.run(["nft", "delete", "table", "inet", HOLD_TABLE])
     if node.at(DRAIN_CONF).exists():
         node.at(DRAIN_CONF).unlink()
-        systemctl(node, "reload", "nginx")
+        if nginx_runs(node):
+            systemctl(node, "reload", "nginx")
     put_back_timer.stop_if_done(node)
 
 

@@ -173,3 +173,9 @@ class Node:
             if durable:
                 self.sync(file.fileno())
         new.replace(target)
+        if durable:  # the rename too
+            directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                self.sync(directory)
+            finally:
+                os.close(directory)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .drained import drained_routers
 from .node import Node
-from .systemd import is_started
+from .systemd import is_started, unit_facts
 
 NODE_FILE = "/etc/tandem/node.json"  # the units and health gates of the node's manifest, in order
 
@@ -50,3 +50,9 @@ def addresses_held(node: Node, virtual_ips: list[str]) -> list[str]:
     except ValueError:
         return []
     return [address for address in virtual_ips if address in local]
+
+
+def nginx_runs(node: Node) -> bool:
+    """Whether nginx can be reloaded. A stopped one, or one that waits for its next start, reads its files then."""
+    state = unit_facts(node, ["nginx"]).get("nginx", {})
+    return bool(state.get("started") or (state.get("active") and not state.get("crashes")))

@@ -113,11 +113,16 @@ def settle(node: Node, action: str) -> list[str]:
         forget(node, [action])
         return ["reloaded systemd's unit files"]
     verb, unit = action.split(" ", 1)
-    if is_started(node, unit):
-        node.before(action)
+    state: dict[str, Any] = unit_facts(node, [unit]).get(unit, {})
+    done: list[str] = []
+    if state.get("active"):
+        if state.get("crashes"):  # a unit that waits for its next start cannot be reloaded
+            verb = "restart"
+        node.before(f"{verb} {unit}")
         systemctl(node, verb, unit)
-    forget(node, [action])
-    return [f"{verb}ed {unit}"]
+        done.append(f"{verb}ed {unit}")
+    forget(node, [action])  # a stopped unit reads its files when it starts
+    return done
 
 
 def bring_up(node: Node, unit: str, *, enabled: bool, running: bool) -> list[str]:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from . import put_back_timer
 from .node import CONNECTED, Node
-from .serving import read_node_file
+from .serving import nginx_runs, read_node_file
 from .systemd import systemctl
 
 UPSTREAMS = "/etc/nginx/conf.d/upstreams.conf"
@@ -36,7 +36,8 @@ def leave(node: Node, *, address: str, ports: list[int] | None = None) -> list[i
         node.write_json(RECORD, {path: {"original": originals[path], "edited": edited[path]} for path in edited})
         for path, text in edited.items():
             _write(node, path, text, "edit")
-        systemctl(node, "reload", "nginx")
+        if nginx_runs(node):
+            systemctl(node, "reload", "nginx")
     return sorted({port for text in edited.values() for at, port in _marked(text) if at == address})
 
 
@@ -49,7 +50,7 @@ def join(node: Node) -> None:
             # Keep a text that a rollout has written in the meantime.
             if current.get(path) == texts["edited"]:
                 restored |= _write(node, path, texts["original"], "restore")
-        if restored:
+        if restored and nginx_runs(node):
             systemctl(node, "reload", "nginx")
         node.state_path(RECORD).unlink()
     put_back_timer.stop_if_done(node)

@@ -14,8 +14,8 @@ from provisioning.kinds.base import Item
 class OldArchives(Item):
     """Keeps the archive at `current` and the `keep` archives beside it that were current last; deletes the others.
 
-    Also deletes what killed transfers left. Comes after the units that use the archive, so that a rollback finds the
-    previous one.
+    Also deletes what killed transfers left, after an hour. Comes after the units that use the archive, so that a
+    rollback finds the previous one.
     """
 
     current: str

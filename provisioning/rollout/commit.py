@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import urlsplit
@@ -25,7 +26,6 @@ from provisioning.traffic.serving import NodeState, read_state
 
 REPORTED_LINES = 8  # of each node's plan; the plan of a new node has about a hundred
 FIRST_FAILED = "the first rollout failed on another node"
-_NOT_CHANGED = "no configuration and no running service was changed"  # packages may have been installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def stage(changes: Sequence[NodeChange], version: Version, token: str) -> None:
     """Stage and validate the candidates on all nodes.
 
     Raises:
-        CandidateError: a node rejected its candidates. No configuration and no running service was changed.
+        CandidateError: a node rejected its candidates.
     """
 
     def stage_one(change: NodeChange) -> ProvisioningError | None:
@@ -67,14 +67,13 @@ def stage(changes: Sequence[NodeChange], version: Version, token: str) -> None:
         return
     change, error = min(failed, key=lambda each: not isinstance(each[1], CandidateError))
     if not isinstance(error, CandidateError):
-        error.message += f"; {_NOT_CHANGED}"
         raise error
     others = "".join(f"\nalso {other.node.name}: {also.message}" for other, also in failed if also is not error)
     look_at = next(
         (check.look_at for check in change.plan.checks if check.look_at and f": {check.name} " in error.message),
         error.look_at,
     )
-    raise CandidateError(f"{error.message}; {_NOT_CHANGED}", seen=error.seen + others, look_at=look_at) from None
+    raise CandidateError(error.message, seen=error.seen + others, look_at=look_at) from None
 
 
 def commit_part(
@@ -84,8 +83,16 @@ def commit_part(
     if not plan:
         return {}
     stage([replace(change, plan=plan)], version, token)
-    (lines,) = change.connection.call([commit_operation(plan)], token=token, deadline_s=deadline_s)
-    return {change.node.name: tuple(lines)}
+    return {change.node.name: commit_staged(change, plan, (), token, deadline_s=deadline_s)}
+
+
+def commit_staged(
+    change: NodeChange, plan: Plan, gates: Sequence[Item], token: str, *, deadline_s: float
+) -> tuple[str, ...]:
+    """Commit the part that was staged last, then wait for the health gates. Returns the changes made."""
+    waits = [gate_operation(gate, token) for gate in gates]
+    deadline_s += sum(wait["deadline_s"] for wait in waits)
+    return tuple(change.connection.call([commit_operation(plan), *waits], token=token, deadline_s=deadline_s)[0])
 
 
 def commit_all(
@@ -222,10 +229,11 @@ def change_one(
     try:
         lines = commit()
     except ProvisioningError as error:
-        if error.restored:
-            put_back(around)
-        elif switches or plan.drained:
-            change.connection.call([{"do": "end_drain"}])
+        with suppress(ProvisioningError):  # do not hide the original error
+            if error.restored:
+                put_back(around)
+            elif switches or plan.drained:
+                change.connection.call([{"do": "end_drain"}])
         raise
     put_back(around)
     return lines

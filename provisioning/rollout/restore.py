@@ -71,16 +71,20 @@ def _restore_version(node: Target, facts: Facts, peers: Sequence[Target], token:
     try:
         restore(node.connection, operation, all_gates(facts.versions.current, node.items), token)
     except GateError as failed:
-        if not peers or any(in_parallel(peers, _passes_login)):
+        asked = [peer for peer in peers if _logins(peer)]  # not the bastion, which has no services
+        if not asked or any(in_parallel(asked, _passes_login)):
             raise
         restore(node.connection, operation, recorded_gates(facts.versions.current), token)
         return failed
     return None
 
 
+def _logins(peer: Target) -> list[Item]:
+    return [item for item in peer.items if item.phase is Phase.GATE and not isinstance(item, Gate)]
+
+
 def _passes_login(peer: Target) -> bool:
-    logins = [item for item in peer.items if item.phase is Phase.GATE and not isinstance(item, Gate)]
-    gates = [{**gate_operation(item), "deadline_s": _PEER_DEADLINE_S} for item in logins]
+    gates = [{**gate_operation(item), "deadline_s": _PEER_DEADLINE_S} for item in _logins(peer)]
     try:
         peer.connection.call(gates, deadline_s=_UNITS_DEADLINE_S)
     except ProvisioningError:

@@ -67,6 +67,7 @@ def roll_back(
                 # An interrupted rollback may have left a node out of the upstreams.
                 in_parallel(changes, lambda change: change.connection.call([{"do": "join"}]))
                 raise _nothing_to_restore(changes, newest)
+            _refuse_stuck(changes, returning, newest)
             _refuse_missing(returning)
             _refuse_removed(changes, newest)
             _refuse_vrrp_settings(changes, newest)
@@ -135,6 +136,18 @@ def _nothing_to_restore(changes: Sequence[NodeChange], newest: str) -> Provision
         seen="\n".join(found),
         look_at=f"tandem status; {newest or 'the current revision'} is the first one, or the last rollback restored it",
     )
+
+
+def _refuse_stuck(changes: Sequence[NodeChange], returning: Sequence[NodeChange], newest: str) -> None:
+    """A node that has used up its way back would keep the revision that the others leave."""
+    stuck = [each.node.name for each in changes if each.facts.versions.revision == newest and each not in returning]
+    if stuck:
+        others = ", ".join(each.node.name for each in returning)
+        raise ProvisioningError(
+            f"{', '.join(stuck)} cannot return from revision {newest}, but {others} can, and the nodes would have "
+            "different versions; nothing was changed",
+            look_at="deploy the previous version from its program and settings instead: tandem up",
+        )
 
 
 def _refuse_missing(returning: Sequence[NodeChange]) -> None:

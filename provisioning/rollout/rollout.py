@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from provisioning.change_lock import Lock, locked
-from provisioning.errors import HealthError, LostDataError
+from provisioning.errors import HealthError, LostDataError, ProvisioningError
 from provisioning.facts import Facts, question
 from provisioning.health.group_checks import check_audit, find_queue
 from provisioning.health.results import Level
@@ -40,7 +41,7 @@ from provisioning.rollout.order import vrrp_of
 from provisioning.rollout.removal import remove_all, stop_demoted
 from provisioning.rollout.rounds import commit_in_order
 from provisioning.rollout.uploads import send_archives
-from provisioning.rollout.versions import next_version, refuse_rejected
+from provisioning.rollout.versions import Version, next_version, refuse_rejected
 from provisioning.services.iam import PUMP_UNIT
 from provisioning.services.iam_files import refuse_invalid_yaml
 from provisioning.ssh.agent_calls import Connection
@@ -72,7 +73,7 @@ def roll_out(
     sleep: Callable[[float], None] = time.sleep,
     confirm: Confirm | None = None,
 ) -> RolloutResult:
-    """Apply the manifests to all nodes. Idempotent.
+    """Apply the manifests to all nodes. Idempotent. `commit_began` of an error says whether nodes may have changed.
 
     Raises:
         CandidateError: a node rejected its candidates; no configuration and no running service was changed.
@@ -102,12 +103,11 @@ def roll_out(
             if held_data.is_recorded(changes) and not any(change.plan for change in changes):
                 report("all nodes match their manifests" if not skipped else "all nodes that were reached match")
                 return RolloutResult(revision, incomplete=skipped)
-            refuse_rejected(revision, [change.facts for change in changes])
-            paths = [path for change in changes for path in change.plan.changed_paths()]
-            refuse_unsafe_change(inventory, reached, paths)
+            _refuse(inventory, reached, changes, revision)
             changes = in_parallel(changes, lambda change: _send(change, reconnect, report))
             with locked([*reached.connections.values()], report, sleep) as lock:
                 changes = in_parallel(changes, lambda change: _confirm(change, lock, gather))
+                _refuse(inventory, reached, changes, revision)  # another operator may have rolled it back since
                 done = _change(inventory, changes, revision=revision, token=lock.token, report=report, confirm=confirm)
                 return RolloutResult(revision, done, skipped)
         except LostDataError as error:
@@ -125,6 +125,12 @@ def _handle_unreachable(
         report(f"warning: {name} is skipped, because it cannot be reached: {error.message}")
 
 
+def _refuse(inventory: Inventory, reached: Reached, changes: Sequence[NodeChange], revision: str) -> None:
+    """Raises RejectedError, UnreachableError: nothing was changed."""
+    refuse_rejected(revision, [change.facts for change in changes])
+    refuse_unsafe_change(inventory, reached, [path for change in changes for path in change.plan.changed_paths()])
+
+
 def _change(
     inventory: Inventory,
     changes: Sequence[NodeChange],
@@ -140,8 +146,38 @@ def _change(
     changes = in_parallel(changes, lambda change: _prepare(inventory, change, token, report))
     held_data.refuse(changes)
     version = next_version(revision, [change.facts for change in changes])
-    stage(changes, version, token)
+    _stage_all(changes, version, token)
     report("all nodes accepted the candidates")
+    with _commit_began():
+        return _commit(inventory, changes, version, token, report, confirm=confirm)
+
+
+def _stage_all(changes: Sequence[NodeChange], version: Version, token: str) -> None:
+    try:
+        stage(changes, version, token)
+    except ProvisioningError as error:
+        error.message += "; no configuration and no running service was changed"  # packages may have been installed
+        raise
+
+
+@contextmanager
+def _commit_began() -> Generator[None]:
+    try:
+        yield
+    except ProvisioningError as error:
+        error.commit_began = True
+        raise
+
+
+def _commit(
+    inventory: Inventory,
+    changes: Sequence[NodeChange],
+    version: Version,
+    token: str,
+    report: Callable[[str], None],
+    *,
+    confirm: Confirm,
+) -> Mapping[str, tuple[str, ...]]:
     stop_demoted(inventory, changes, token, report, confirm)
     changed = commit_in_order(inventory, changes, version, token, report, confirm=confirm)
     preferred = [(change.connection, vrrp.preferred) for change in changes if (vrrp := vrrp_of(change.items))]

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from provisioning.change_lock import locked
-from provisioning.errors import ProvisioningError, SwitchoverError, UnreachableError
+from provisioning.errors import HostKeyError, ProvisioningError, SwitchoverError, UnreachableError
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.ssh import reachable
 from provisioning.ssh.agent_calls import Connection
@@ -80,6 +80,31 @@ def retire(group: Group, name: str) -> list[str]:
             around.leaving.call([{"do": "resume"}], deadline_s=300)
             put_back(around)
             raise
+
+
+@contextmanager
+def retired(group: Group, names: Sequence[str]) -> Generator[None]:
+    """Retire nodes while a rollout removes them from the group, before the others drop them as VRRP peers.
+
+    They are resumed if the rollout fails before its commit began. Later, a peer may have dropped them: with their
+    keepalived two nodes could hold the virtual IP. Raises ProvisioningError.
+    """
+    stopped: list[str] = []
+    try:
+        for name in names:
+            retire(group, name)
+            stopped.append(name)
+        yield
+    except ProvisioningError as error:
+        for name in stopped:
+            if error.commit_began:
+                group.report(f"{name} stays stopped, since the others may have changed; the next `tandem up` continues")
+                continue
+            try:
+                resume_node(group, name)
+            except ProvisioningError as failed:
+                group.report(str(failed))
+        raise
 
 
 def demote(group: Group, name: str) -> None:
@@ -162,7 +187,7 @@ def connected(
 ) -> Generator[Surroundings | list[NodeState]]:
     """Connect to all nodes and take the change lock on them.
 
-    If the named node cannot be reached, the result is the state of the others. Raises LockedError.
+    If the named node cannot be reached, the result is the state of the others. Raises LockedError, HostKeyError.
     """
     with ExitStack() as stack:
         others: list[Connection] = []
@@ -172,10 +197,14 @@ def connected(
                 try:
                     others.append(group.connector()(node))
                     stack.callback(others[-1].close)
+                except HostKeyError:  # another host answers: the node is not merely unreachable
+                    raise
                 except UnreachableError as error:
                     unreachable.append(NodeState(node, unreachable=error.message))
         try:
             leaving = group.connector(deadline_s)(group.inventory.get(name))
+        except HostKeyError:
+            raise
         except UnreachableError:
             yield [*(read_state(other, group.inventory.virtual_ips) for other in others), *unreachable]
             return

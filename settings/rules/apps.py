@@ -9,13 +9,10 @@ from settings.iam import IamSettings
 from settings.nginx import NginxSettings
 from settings.nodes import ELIGIBLE_NODES, NodesSettings
 from settings.problems import Problem
+from settings.rules.ports import iam_ports
 from settings.services import ServiceSettings
 
 Services = Mapping[str, ServiceSettings]
-_IAM_PORTS = {
-    8080: "iam-apiserver", 8081: "iam-apiserver", 8443: "iam-apiserver", 9090: "iam-authz-server",
-    9443: "iam-authz-server", 7070: "iam-pump", 3306: "MariaDB", 6379: "Redis",
-}  # fmt: skip
 
 
 def check_instances(services: Services, nodes: NodesSettings) -> Iterator[Problem]:
@@ -57,8 +54,8 @@ def check_mongodb_runs(services: Services, nodes: NodesSettings, data: DataSetti
         )
 
 
-def check_ports(services: Services, iam: IamSettings) -> Iterator[Problem]:
-    taken = dict(_IAM_PORTS) if iam.enabled else {}
+def check_ports(services: Services, iam: IamSettings, data: DataSettings) -> Iterator[Problem]:
+    taken = dict(iam_ports(iam, data))
     for name, service in services.items():
         if service.port is None:
             continue

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from settings.keepalived import KeepalivedSettings
+from settings.keepalived import LAST_ROUTER_ID, KeepalivedSettings
 from settings.nodes import ELIGIBLE_NODES, NodesSettings
 from settings.problems import Problem
 from settings.virtual_ip import MAX_VIRTUAL_IPS, VirtualIpSettings
-
-_LAST_ROUTER_ID = 255  # RFC 5798, 5.2.3
 
 
 def check_second_address_matches_mode(
@@ -45,10 +43,10 @@ def check_router_ids_of_sync_group(keepalived: KeepalivedSettings, virtual_ip: V
     count = len(virtual_ip.addresses)
     if keepalived.sync_group and count == 1:
         yield Problem("tandem:keepalived.syncGroup", "must be false with one virtual IP; add virtualIp.additional")
-    if keepalived.sync_group and keepalived.virtual_router_id + count - 1 > _LAST_ROUTER_ID:
+    if keepalived.sync_group and keepalived.virtual_router_id + count - 1 > LAST_ROUTER_ID:
         yield Problem(
             "tandem:keepalived.virtualRouterId",
-            f"must be at most {_LAST_ROUTER_ID + 1 - count} with syncGroup and {count} virtual IPs "
+            f"must be at most {LAST_ROUTER_ID + 1 - count} with syncGroup and {count} virtual IPs "
             f"(got {keepalived.virtual_router_id})",
         )
 

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from settings.credentials import CredentialsSettings
+from settings.data import DataSettings
 from settings.domains import DomainsSettings
 from settings.iam import APISERVER, AUTHZ_SERVER, IamSettings
 from settings.nginx import NginxSettings
 from settings.nodes import ELIGIBLE_NODES, NodesSettings
 from settings.problems import Problem
 from settings.rules.certificates import find_problems
+from settings.rules.ports import NGINX_AND_SSH, iam_ports
 from settings.services import ServiceSettings
 
 Services = Mapping[str, ServiceSettings]
 
-# Ports of the nodes that this program uses.
-_USED_PORTS = {
-    22: "SSH", 80: "nginx", 443: "nginx", 3306: "MariaDB", 6379: "Redis", 7070: "iam-pump",
-    8080: "iam-apiserver", 8081: "iam-apiserver", 8443: "iam-apiserver",
-    9090: "iam-authz-server", 9443: "iam-authz-server",
-}  # fmt: skip
 _SITES = "tandem:nginx.sites"
 _STREAMS = "tandem:nginx.streams"
 
@@ -164,12 +160,13 @@ def check_user_lists(nginx: NginxSettings, credentials: CredentialsSettings) -> 
                 )
 
 
-def check_stream_ports(nginx: NginxSettings) -> Iterator[Problem]:
+def check_stream_ports(nginx: NginxSettings, iam: IamSettings, data: DataSettings) -> Iterator[Problem]:
+    used = {**NGINX_AND_SSH, **iam_ports(iam, data)}
     seen: set[tuple[int, str]] = set()
     for number, stream in enumerate(nginx.streams):
         key = f"{_STREAMS}[{number}].port"
-        if stream.protocol == "tcp" and stream.port in _USED_PORTS:
-            yield Problem(key, f"cannot be {stream.port}, which {_USED_PORTS[stream.port]} uses on the nodes")
+        if stream.protocol == "tcp" and stream.port in used:
+            yield Problem(key, f"cannot be {stream.port}, which {used[stream.port]} uses on the nodes")
         if (stream.port, stream.protocol) in seen:
             yield Problem(key, f"must be unique for {stream.protocol} (got {stream.port} twice)")
         seen.add((stream.port, stream.protocol))

@@ -9,7 +9,7 @@ import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ..files import discard, sha256_of, what_is
 from ..node import Node, StepError
@@ -88,37 +88,48 @@ def received(node: Node, *, sha256: str) -> int:
 def receive(node: Node, *, path: str, sha256: str, size: int, offset: int) -> None:
     """Read an archive of `size` bytes without the first `offset` from stdin, and unpack it at `path`, atomically.
 
-    If the connection ends, what arrived is kept. This needs no lock: the path identifies the content, and a call that
-    an earlier operator left writes the same bytes at the same positions.
+    If the connection ends, what arrived is kept. This needs no lock: the path identifies the content, and the call of
+    another operator writes the same bytes at the same positions. The first one to end deletes the part, so each reads
+    what it has open.
     """
     part = _part(node, sha256)
     node.make_state()
     part.parent.mkdir(mode=0o700, exist_ok=True)
+    with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+        _read(node, file, path, size, offset)
+        node.before("unpack " + path)
+        try:
+            _unpack_received(node, path, sha256, Path(f"/proc/self/fd/{file.fileno()}"))
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _read(node: Node, file: IO[bytes], path: str, size: int, offset: int) -> None:
     assert node.stdin is not None
-    with part.open("r+b" if part.exists() else "wb") as file:
-        file.seek(offset)
-        while offset < size:
-            block = node.stdin.read(min(size - offset, 1 << 20))
-            if not block:
-                missing = size - offset
-                raise StepError("receive", f"{path}: the connection ended with {missing} of {size} bytes missing")
-            file.write(block)
-            offset += len(block)
-        file.truncate()
-    actual = sha256_of(part)
+    file.seek(offset)
+    while offset < size:
+        block = node.stdin.read(min(size - offset, 1 << 20))
+        if not block:
+            missing = size - offset
+            raise StepError("receive", f"{path}: the connection ended with {missing} of {size} bytes missing")
+        file.write(block)
+        offset += len(block)
+    file.truncate()
+    file.flush()
+
+
+def _unpack_received(node: Node, path: str, sha256: str, archive: Path) -> None:
+    target = node.at(path)
+    if what_is(target) and not _changed_files(node, path):
+        return  # another operator has sent it meanwhile
+    actual = sha256_of(archive)
     if actual != sha256:
-        part.unlink()
         seen = f"got {actual}\nexpected {sha256}"
         raise StepError("receive", f"{path}: the checksum of the received archive is wrong", seen)
-    node.before("unpack " + path)
-    target = node.at(path)
     if what_is(target):  # its files were changed; `prepare` replaces it
         target = target.with_name(_REPAIRED.format(target.name))
         discard(target)
-    try:
-        unpack(part, target, lambda unpacked: node.write_json(record_name(path), _record(unpacked)))
-    finally:
-        part.unlink()
+    unpack(archive, target, lambda unpacked: node.write_json(record_name(path), _record(unpacked)))
 
 
 def record_name(path: str) -> str:

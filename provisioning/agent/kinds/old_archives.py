@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from ..node import Node
 from .archive import INCOMING, archives, delete, partial
+
+ABANDONED_S = 3600  # another operator may send the next release; a transfer in which nothing moves ends sooner
 
 
 def facts(node: Node, questions: list[str]) -> dict[str, dict[str, list[str]]]:
@@ -14,7 +17,7 @@ def facts(node: Node, questions: list[str]) -> dict[str, dict[str, list[str]]]:
     return {
         current: {
             "archives": archives(node, _directory(current)),
-            "leftovers": [*partial(node, _directory(current)), *_parts(node)],
+            "leftovers": [*_partial(node, _directory(current)), *_parts(node)],
         }
         for current in questions
     }
@@ -25,10 +28,10 @@ def commit(node: Node, item: dict[str, Any]) -> list[str]:
     node.before("mark " + item["current"])
     os.utime(node.at(item["current"]))
     old = [each for each in archives(node, directory) if each != name][item["keep"] :]
-    deleted = [delete(node, directory, each) for each in [*old, *partial(node, directory)]]
+    deleted = [delete(node, directory, each) for each in [*old, *_partial(node, directory)]]
     for part in _parts(node):
         node.before(f"delete {part}")
-        (node.state_path(INCOMING) / part).unlink()
+        (node.state_path(INCOMING) / part).unlink(missing_ok=True)
         deleted.append(f"deleted {part}")
     return deleted or [f"marked {item['current']} as current"]
 
@@ -40,4 +43,15 @@ def _directory(current: str) -> str:
 def _parts(node: Node) -> list[str]:
     """The names of the parts of archives that `receive` did not complete."""
     directory = node.state_path(INCOMING)
-    return sorted(each.name for each in directory.iterdir()) if directory.is_dir() else []
+    return sorted(each.name for each in directory.iterdir() if _is_abandoned(node, each)) if directory.is_dir() else []
+
+
+def _partial(node: Node, directory: str) -> list[str]:
+    return [name for name in partial(node, directory) if _is_abandoned(node, node.at(directory) / name)]
+
+
+def _is_abandoned(node: Node, path: Path) -> bool:
+    try:
+        return node.wall_clock() - path.stat().st_mtime > ABANDONED_S
+    except FileNotFoundError:
+        return False

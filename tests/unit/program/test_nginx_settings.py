@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from certificate_samples import issue
-from settings_samples import parse, problems_of, sections, with_value, with_values
+from settings_samples import EXTERNAL, GIVEN, parse, problems_of, sections, with_value, with_values
 
 HOST = "www.example.com"
 WEB = {"web": {"servers": [{"address": "10.0.9.1", "port": 7000}]}}
@@ -112,6 +112,32 @@ def test_a_wrong_setting_is_refused_with_the_reason(nginx: dict[str, Any], key: 
     wanted = f"tandem:{key}" if key.startswith("nginx") else f"tandem:nginx.{key}"
     assert wanted in problems, problems
     assert text in problems[wanted]
+
+
+_NO_IAM = {"iam": {"enabled": False}}
+_EXTERNAL = {"data": EXTERNAL, "credentials": {"given": GIVEN}}
+
+
+@pytest.mark.parametrize(
+    ("others", "port", "owner"),
+    [
+        pytest.param({}, 3306, "MariaDB", id="databases on the first node"),
+        pytest.param({}, 7070, "iam-pump", id="IAM"),
+        pytest.param(_EXTERNAL, 7070, "iam-pump", id="IAM with external databases"),
+        pytest.param(_EXTERNAL, 3306, None, id="external MariaDB"),
+        pytest.param(_EXTERNAL, 6379, None, id="external Redis"),
+        pytest.param(_NO_IAM, 3306, None, id="no MariaDB"),
+        pytest.param(_NO_IAM, 8080, None, id="no IAM"),
+        pytest.param(_NO_IAM, 22, "SSH", id="SSH is on every node"),
+    ],
+)
+def test_a_stream_can_have_any_port_that_the_program_does_not_use(
+    others: dict[str, Any], port: int, owner: str | None
+) -> None:
+    values = with_values(sections(), {**others, "nginx": stream(port=port)})
+    found = problems_of(values, encrypted_sections=frozenset({"credentials"}))
+    texts = [problem.text for problem in found if problem.key.startswith("tandem:nginx")]
+    assert texts == ([f"cannot be {port}, which {owner} uses on the nodes"] if owner else [])
 
 
 def test_a_site_with_a_separate_certificate_gets_hsts() -> None:

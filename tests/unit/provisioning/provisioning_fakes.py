@@ -52,6 +52,7 @@ class FakeSystem:
     unit_files: dict[str, str] = field(default_factory=dict[str, str])  # as last read by systemd
     databases: dict[str, str] | None = None  # the comment of each database; None: MariaDB is not installed
     disk: str | None = None  # the file system of the data disk; "" if it is blank, None if it is not attached
+    fails: Callable[[str, str], bool] = field(default=lambda _verb, unit: unit == "broken")  # of systemctl
     refuse: Callable[[dict[str, str]], str] = field(default=lambda _files: "")
     redis: list[str] | None = None  # the hashes of the passwords that the running Redis accepts
     mariadb: Callable[[str], Result] = field(default=lambda _statements: Result(0, "", ""))  # accepts all, no rows
@@ -134,9 +135,12 @@ class FakeSystem:
             self.unit_files = {path: text for path, text in self._files().items() if "/systemd/system/" in path}
         if verb in ("enable", "disable"):
             (self.enabled.add if verb == "enable" else self.enabled.discard)(unit)
+        elif verb in ("start", "restart", "reload", "stop") and self.fails(verb, unit):
+            self.units[unit] = "failed"
+            return Result(1, "", f"Job for {unit}.service failed.")
+        elif verb == "reload" and self.units.get(unit) != "active":
+            return Result(1, "", f"{unit}.service is not active, cannot reload.")
         elif verb in ("start", "restart", "reload"):
-            if unit == "broken":
-                return Result(1, "", "Job for broken.service failed.")
             self.units[unit] = "active"
             self.restarts.pop(unit, None)
             self.loaded[unit] = self._files()
@@ -258,6 +262,7 @@ class FakeConnection:
         report: Callable[[str], None] = lambda _line: None,
     ) -> list[Any]:
         del deadline_s
+        assert operations, "a call must have an operation"
         names = [operation["do"] for operation in operations]
         self.calls.append(names)
         self._link("before", names)

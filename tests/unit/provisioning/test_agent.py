@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +316,33 @@ def test_a_transfer_that_broke_continues_where_it_stopped(node: FakeNode) -> Non
     assert received(node, data) == 0
 
 
+class TwoOperators(io.BytesIO):
+    """The archive of one operator; at a point of its transfer, another one sends the same archive as a whole."""
+
+    def __init__(self, data: bytes, at: int, other: Callable[[], object]) -> None:
+        super().__init__(data)
+        self._at = at
+        self._other: Callable[[], object] | None = other
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        block = super().read(min(size or 0, 1000))
+        if self.tell() > self._at and self._other:
+            other, self._other = self._other, None
+            other()
+        return block
+
+
+@pytest.mark.parametrize("at", [0, 50_000, 99_999])
+def test_two_operators_can_send_the_same_release(node: FakeNode, at: int) -> None:
+    data = archive({"bin/iam": random.Random(1).randbytes(100_000)})
+    other: list[dict[str, Any]] = []
+    sending = TwoOperators(data, at, lambda: other.append(node.call(receive(data), stdin=io.BytesIO(data))))
+    assert "error" not in node.call(receive(data), stdin=sending)
+    assert "error" not in other[0]
+    assert [each.name for each in (node.system.root / "opt/iam").iterdir()] == ["abc"], "it is unpacked once"
+    assert list((node.system.root / "var/lib/tandem/incoming").iterdir()) == []
+
+
 def test_a_release_with_a_wrong_checksum_is_rejected_and_what_was_received_is_deleted(node: FakeNode) -> None:
     data = archive({"x": b"y" * 1000})
     node.call(receive(data), stdin=io.BytesIO(b"?" * 50))
@@ -346,6 +373,7 @@ def test_endpoints_leave_the_upstreams_and_join_them_again(node: FakeNode) -> No
     target.parent.mkdir(parents=True)
     text = "upstream a {\n    server 10.0.4.20:8080 max_fails=1; # iam-a\n    server 10.0.4.21:8080 max_fails=1;\n}\n"
     target.write_text(text)
+    node.system.units["nginx"] = "active"
     node.call(lock())
     for _ in range(2):  # the second call changes nothing
         assert node.call({"do": "leave", "address": "10.0.4.20", "ports": [8080]})["results"] == [[8080]]
@@ -375,6 +403,7 @@ def test_servers_of_streams_leave_and_join_like_those_of_sites(node: FakeNode) -
     )
     http.write_text(text)
     stream.write_text(STREAM)
+    node.system.units["nginx"] = "active"
     node.call(lock())
     assert node.call({"do": "leave", "address": "10.0.4.20"})["results"] == [[80, 5432]]
     assert http.read_text().count("10.0.4.20:80 down") == 2
@@ -452,3 +481,18 @@ def test_a_check_reads_the_candidate_at_its_final_path_and_other_processes_do_no
         assert "exit code 1 of: grep -qx good" in result["error"]["seen"]
     assert conf.read_text() == "old\n"
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_state_that_must_survive_a_power_failure_is_synced_with_its_directory(
+    tmp_path: Path, *, durable: bool
+) -> None:
+    synced: list[tuple[str, bool]] = []
+
+    def sync(handle: int) -> None:
+        path = Path(f"/proc/self/fd/{handle}").readlink()
+        synced.append((path.name, (node.state / "pending.json").exists()))
+
+    node = Node(root=str(tmp_path), sync=sync)
+    node.write_json("pending.json", ["reload nginx"], durable=durable)
+    assert synced == ([("pending.json.new", False), ("tandem", True)] if durable else [])

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from provisioning_deployments import deployment
 from provisioning_fakes import FakeGroup
 
+from provisioning import placeholders
 from provisioning.agent.kinds import last_run, steady
 from provisioning.agent.node import Node as AgentNode
 from provisioning.agent.node import Result, probe
@@ -111,6 +113,19 @@ def test_secrets_are_placeholders_in_a_file_that_only_root_reads_and_in_the_file
     assert text_of("/etc/app-web/web.yaml", items) == 'key: "@@secret:service.web.KEY as yaml@@"\n'
     assert "EnvironmentFile=/etc/tandem/app-web.env" in unit_of(values)
     assert not any("hunter2" in item.text for item in items if isinstance(item, File))
+
+
+def test_a_pem_key_stays_the_same_in_each_format() -> None:
+    secret = '-----BEGIN PRIVATE KEY-----\nMC4CAQ\\"==\n-----END PRIVATE KEY-----\n'
+    secrets = {placeholders.service_secret("web", "KEY"): secret}
+    texts = {"a.yaml": 'key: "${secret.KEY as yaml}"\n', "a.json": '{"key": "${secret.KEY as yaml}"}\n'}
+    items = items_of(with_apps(web={**WEB, "secrets": {"KEY": secret}, "files": texts}))
+    found = {path: placeholders.substitute(text_of(f"/etc/app-web/{path}", items), secrets, path) for path in texts}
+    assert yaml.safe_load(found["a.yaml"]) == json.loads(found["a.json"]) == {"key": secret}
+    quoted = f'"{placeholders.escaped_placeholder(placeholders.service_secret("web", "KEY"), "json")}"'
+    assert json.loads(placeholders.substitute(quoted, secrets, "json")) == secret
+    environment = placeholders.substitute(text_of("/etc/tandem/app-web.env", items), secrets, "env")
+    assert environment == 'KEY="' + secret.replace("\\", "\\\\").replace('"', '\\"') + '"\n'
 
 
 def test_a_change_of_anything_that_the_service_reads_restarts_it() -> None:

@@ -85,9 +85,16 @@ def test_leftovers_of_killed_transfers_are_deleted_and_other_files_kept(group: F
     (incomplete / "bin").mkdir(parents=True)
     part = root / "var/lib/tandem/incoming" / ("f" * 64)
     part.write_bytes(b"part")
+    manifests = {"iam-a": Manifest("iam-a", items(first, 1))}
+    assert drift(group.inventory, manifests, {}, connect=group.connect) == {}, "another operator may be sending"
+    deploy(group, release(tmp_path, 2))
+    deploy(group, first)
+    assert incomplete.exists()
+    assert part.exists()
+    for each in (incomplete, part):
+        os.utime(each, (0, 0))
     notes = root / "opt/iam/notes"
     notes.mkdir()
-    manifests = {"iam-a": Manifest("iam-a", items(first, 1))}
     found = drift(group.inventory, manifests, {}, connect=group.connect)
     assert found == {"iam-a": [f"old archives in /opt/iam: .0123456789ab.812, {'f' * 64} must be deleted"]}
     deploy(group, first)

@@ -6,9 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from provisioning_fakes import FakeGroup
+from provisioning_fakes import FakeConnection, FakeGroup
 
-from provisioning.errors import LockedError, NodeError, SwitchoverError, UnreachableError
+from provisioning.agent.put_back_timer import DRAIN_CONF
+from provisioning.errors import (
+    CandidateError,
+    HostKeyError,
+    LockedError,
+    NodeError,
+    ProvisioningError,
+    RejectedError,
+    SwitchoverError,
+    UnreachableError,
+)
 from provisioning.inventory import RemoteNode
 from provisioning.traffic.node_changes import (
     Group,
@@ -16,6 +26,7 @@ from provisioning.traffic.node_changes import (
     put_back_node,
     resume_node,
     retire,
+    retired,
     stay_out,
     take_out_node,
 )
@@ -385,6 +396,53 @@ def test_a_retired_node_stops_its_units_in_reverse_order_and_can_be_resumed(lab:
     resume_node(lab.changes, "iam-a")
     assert set(system.units.values()) == {"active"}
     assert lab.is_as_before()
+
+
+@pytest.mark.parametrize("error", [UnreachableError, LockedError, CandidateError, RejectedError, ProvisioningError])
+def test_a_removed_node_is_resumed_after_any_error_before_the_commit(lab: Lab, error: type[ProvisioningError]) -> None:
+    with pytest.raises(error), retired(lab.changes, ["iam-a"]):
+        raise error("nothing was changed")
+    assert "stop keepalived" in lab.group.systems["iam-a"].log
+    assert set(lab.group.systems["iam-a"].units.values()) == {"active"}
+    assert lab.is_as_before()
+
+
+@pytest.mark.parametrize("error", [UnreachableError, LockedError, CandidateError])
+def test_a_removed_node_stays_stopped_after_an_error_in_the_commit(lab: Lab, error: type[ProvisioningError]) -> None:
+    """Its peer may have dropped it: with two keepalived that do not hear each other, both would be master."""
+    failed = error("the SSH connection broke")
+    failed.commit_began = True
+    with pytest.raises(error), retired(lab.changes, ["iam-a"]):
+        raise failed
+    assert set(lab.group.systems["iam-a"].units.values()) == {"inactive"}
+    assert "iam-a stays stopped" in lab.reported[-1]
+
+
+def test_a_node_with_another_host_key_is_not_merely_unreachable(lab: Lab) -> None:
+    """Another host answers at the address, so nothing is known about the node."""
+
+    def connect(node: RemoteNode) -> FakeConnection:
+        if node.name == "iam-b":
+            raise HostKeyError("iam-b: the host key differs")
+        return lab.group.connect(node)
+
+    for name in ("iam-a", "iam-b"):
+        with pytest.raises(HostKeyError):
+            take_out_node(replace(lab.changes, connect=connect), name)
+    assert lab.effects == []
+
+
+@pytest.mark.parametrize("state", ["inactive", "failed"])
+def test_a_master_whose_nginx_does_not_run_can_be_drained(lab: Lab, state: str) -> None:
+    system = lab.group.systems["iam-a"]
+    system.units["nginx"] = state
+    system.fails = lambda verb, unit: (verb, unit) == ("reload", "nginx")
+    lab.group.silent.add(("iam-a", "10.0.4.20/"))
+    take_out_node(lab.changes, "iam-a")
+    assert lab.group.systems["iam-b"].addresses == {VIP}
+    (system.root / DRAIN_CONF.lstrip("/")).write_text("keepalive_timeout 0;\n")
+    lab.group.connect(lab.group.inventory.get("iam-a")).call([{"do": "put_back"}])
+    assert not (system.root / DRAIN_CONF.lstrip("/")).exists()
 
 
 def test_a_demoted_node_gives_its_virtual_ip_away_and_stops_keepalived_only(lab: Lab) -> None:

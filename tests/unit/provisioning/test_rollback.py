@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
-from provisioning_fakes import ME, MY_GROUP, FakeConnection, FakeGroup, PowerCutError
+from provisioning_fakes import ME, MY_GROUP, SWITCHOVER, FakeConnection, FakeGroup, PowerCutError
 
 from provisioning.agent.node import Result
 from provisioning.agent.web import Response
@@ -77,8 +78,11 @@ def manifests(name: str, group: FakeGroup, *more: Item) -> dict[str, Manifest]:
     }
 
 
-def make_group(root: Path) -> FakeGroup:
-    group = FakeGroup(root)
+def make_group(root: Path, *, bastion: bool = False) -> FakeGroup:
+    group = FakeGroup(root, ("iam-a", "iam-b", *(["bastion"] if bastion else [])))
+    if bastion:
+        *nodes, last = group.inventory.nodes
+        group.inventory = replace(group.inventory, nodes=tuple(nodes), bastion=last)
     for system in group.systems.values():
         for release in ("1", "2", "3", "bad"):
             (system.root / "opt/iam" / release).mkdir(parents=True)
@@ -117,9 +121,9 @@ def states(group: FakeGroup) -> dict[str, dict[str, object]]:
     return {node: state(group, node) for node in group.systems}
 
 
-def expect_failure(group: FakeGroup, name: str = "bad") -> ProvisioningError:
+def expect_failure(group: FakeGroup, name: str = "bad", *more: Item) -> ProvisioningError:
     with pytest.raises(ProvisioningError) as caught:
-        deploy(group, name)
+        deploy(group, name, *more)
     return caught.value
 
 
@@ -179,8 +183,9 @@ def test_a_node_that_fails_while_none_serves_does_not_undo_the_others(group: Fak
 
 def test_a_unit_of_the_previous_version_that_had_failed_runs_after_a_rollback(group: FakeGroup) -> None:
     deploy(group, "1")
+    group.held_by("iam-a")
     group.systems["iam-b"].units["nginx"] = "failed"
-    with pytest.raises(GateError):
+    with pytest.raises(GateError, match="iam-b was rolled back"):
         deploy(group, "bad")
     assert group.systems["iam-b"].units["nginx"] == "active"
 
@@ -247,6 +252,46 @@ def test_a_login_that_fails_on_every_node_does_not_keep_the_rolled_back_one_out(
     assert "iam-b was rolled back to its previous version, which fails too, as on every other" in caught.value.message
     assert "after the rollback: iam-b (10.0.4.21): login: POST" in caught.value.seen
     assert states(group) == before
+
+
+@pytest.mark.parametrize("bastion", [False, True])
+def test_a_node_that_fails_both_versions_is_reported_on_a_stack_without_logins(
+    tmp_path: Path, *, bastion: bool
+) -> None:
+    group = make_group(tmp_path, bastion=bastion)
+    deploy(group, "1")
+    group.held_by("iam-a")
+    group.answers = lambda node, url: "502" if ":8080" in url and node == "iam-b" else "200"
+    error = expect_failure(group, "2")
+    assert isinstance(error, GateError)
+    assert "iam-b could not be rolled back; the rollout stopped there" in error.message
+    assert (release_of(group, "iam-a"), release_of(group, "iam-b")) == ("1", "1")
+
+
+def test_a_node_whose_nginx_starts_no_more_is_reported_by_its_first_error(group: FakeGroup) -> None:
+    deploy(group, "1")
+    system = group.systems["iam-b"]
+    (system.root / "run/tandem").mkdir(exist_ok=True)
+    (system.root / "etc/tandem/switchover.json").write_text(json.dumps({**SWITCHOVER, "drain_s": 1}))
+    group.held_by("iam-b")
+
+    def fails(_verb: str, unit: str) -> bool:
+        stopped = system.units.get("nginx") == "failed"
+        return unit == "nginx" and (stopped or "2" in (system.root / "etc/nginx/nginx.conf").read_text())
+
+    system.fails = fails
+    error = expect_failure(group, "2")
+    assert isinstance(error, NodeError)
+    assert "systemctl reload nginx failed; iam-b could not be rolled back" in error.message
+
+
+def test_a_bastion_does_not_count_as_a_node_on_which_logins_work(tmp_path: Path) -> None:
+    group = make_group(tmp_path, bastion=True)
+    log_in(group, lambda _node: True)
+    deploy(group, "1", ACCOUNT)
+    group.held_by("iam-a")
+    log_in(group, lambda _node: False)
+    assert "fails too, as on every other node" in expect_failure(group, "2", ACCOUNT).message
 
 
 def test_an_interrupted_run_does_not_skip_the_health_gates(group: FakeGroup) -> None:
@@ -361,6 +406,27 @@ def test_a_rolled_back_revision_is_refused_until_the_program_changes(group: Fake
     assert set(deploy(group, "3").changed) == {"iam-a", "iam-b"}
 
 
+def test_a_revision_that_is_rolled_back_while_its_rollout_waits_for_the_lock_is_refused(group: FakeGroup) -> None:
+    deploy(group, "1")
+    before = states(group)
+    deploy(group, "2")
+    (group.systems["iam-b"].root / "etc/nginx/nginx.conf").write_text("by hand\n")
+
+    compared: list[str] = []
+
+    def other_operator(node: str, when: str, names: list[str]) -> None:
+        if (when, names) == ("after", ["facts"]):
+            compared.append(node)
+            if compared[1:] == [node]:
+                group.link = lambda _node, _when, _names: None
+                go_back(group)
+
+    group.link = other_operator
+    with pytest.raises(RejectedError, match="nothing was changed"):
+        deploy(group, "2")
+    assert states(group) == before
+
+
 def configuration_health(group: FakeGroup, name: str, revision: str) -> dict[str, tuple[Level, str]]:
     """The health check of the configuration on each node, of what was deployed last."""
     found: dict[str, tuple[Level, str]] = {}
@@ -446,6 +512,22 @@ def test_a_rollout_that_stopped_half_way_is_rolled_back_on_the_nodes_that_it_cha
     group.held_by("iam-b")
     go_back(group)
     assert states(group) == before
+
+
+def test_a_second_rollback_is_refused_if_it_would_leave_nodes_with_different_versions(group: FakeGroup) -> None:
+    """Revision 3 changed iam-b only: the first rollback used up its way back, and iam-a still has one."""
+    deploy(group, "1")
+    deploy(group, "2")
+    of = {**manifests("2", group), "iam-b": manifests("3", group)["iam-b"]}
+    assert set(roll_out(group.inventory, of, {}, connect=group.connect).changed) == {"iam-b"}
+    go_back(group)
+    before = states(group)
+    with pytest.raises(
+        ProvisioningError, match=r"iam-b cannot return from revision \w+, but iam-a can.*nothing was ch"
+    ):
+        go_back(group)
+    assert states(group) == before
+    assert deploy(group, "2").changed == {}, "nothing is marked as rejected"
 
 
 def test_without_a_previous_version_a_rollback_changes_nothing(group: FakeGroup) -> None:

@@ -365,6 +365,20 @@ def test_an_owner_that_lost_its_lock_can_commit_nothing(group: FakeGroup) -> Non
         assert "8080" not in read(group, node, "/etc/nginx/conf.d/site.conf")
 
 
+@pytest.mark.parametrize(("step", "began"), [("lock", False), ("stage", False), ("commit", True)])
+def test_an_error_says_whether_the_commit_had_begun(group: FakeGroup, step: str, *, began: bool) -> None:
+    deploy(group, manifests())
+
+    def cut(_node: str, when: str, names: list[str]) -> None:
+        if when == "before" and step in names:
+            raise UnreachableError("the SSH connection broke")
+
+    group.link = cut
+    with pytest.raises(UnreachableError) as caught:
+        deploy(group, manifests(items(port=8080)))
+    assert caught.value.commit_began is began
+
+
 def test_a_change_between_the_facts_and_the_lock_is_seen(group: FakeGroup) -> None:
     deploy(group, manifests())
     changed: set[str] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from provisioning_fakes import ME, MY_GROUP, FakeGroup, FakeSystem
 
 from provisioning.agent.node import Result
+from provisioning.errors import CandidateError, GateError, NodeError
 from provisioning.kinds.account import Account
 from provisioning.kinds.base import Item, reload, restart
 from provisioning.kinds.file import File
@@ -22,6 +24,7 @@ from provisioning.rollout.rollout import RolloutResult, roll_out
 NODES = ("iam-a", "iam-b", "iam-c")
 ADDRESSES = {name: f"10.0.4.{20 + number}" for number, name in enumerate(NODES)}
 CONF = "/etc/iam/iam.conf"
+DATABASE = "/etc/mysql/tandem.cnf"
 RULES = "/etc/tandem/rules.nft"
 
 
@@ -42,10 +45,14 @@ class Accounts:
         return Result(0, "".join(f"{name}\t{hashed}\n" for name, hashed in self.hashes.items() if listing), "")
 
 
-def manifests(names: tuple[str, ...], user: str = "iam") -> dict[str, Manifest]:
+def manifests(
+    names: tuple[str, ...], user: str = "iam", database: str = "1", *, old: bool = True
+) -> dict[str, Manifest]:
     def items(name: str) -> tuple[Item, ...]:
         rules = "".join(f"accept {ADDRESSES[other]}\n" for other in names)
-        databases = (Unit("mariadb", others_need=True), *(Account(user, ADDRESSES[other], user) for other in names))
+        conf = File(DATABASE, f"{database}\n", ME, MY_GROUP, after=(restart("mariadb"),))
+        accounts = (Account(user, ADDRESSES[other], user) for other in names)
+        databases = (conf, Unit("mariadb", others_need=True), *accounts)
         return (
             File(RULES, rules, ME, MY_GROUP, after=(reload("firewall"),)),
             Unit("firewall"),
@@ -53,6 +60,7 @@ def manifests(names: tuple[str, ...], user: str = "iam") -> dict[str, Manifest]:
             File(CONF, f"{user}\n", ME, MY_GROUP, after=(restart("iam"),)),
             Unit("iam"),
             *((Unit("keepalived"),) if name != "iam-c" else ()),
+            *((Unit("old", enabled=old, running=old),) if name == "iam-a" else ()),
             Gate("iam", f"http://{ADDRESSES[name]}/healthz"),
         )
 
@@ -68,21 +76,28 @@ class Group(FakeGroup):
         self.everyone = self.inventory.nodes
         self.log: list[str] = []
         self.deployed = False
+        self.asked: Callable[[str], object] = lambda _node: None  # the node whose health gate is asked
+        self.refuses: Callable[[str], bool] = lambda _node: False
         self.deploy(names)  # all nodes in parallel, in any order
         self.deployed = True
         self.held_by(master)
         self.before_effect = self.effect
 
-    def deploy(self, names: tuple[str, ...], user: str = "iam") -> RolloutResult:
+    def deploy(
+        self, names: tuple[str, ...], user: str = "iam", database: str = "1", *, old: bool = True
+    ) -> RolloutResult:
         nodes = tuple(node for node in self.everyone if node.name in names)
         inventory = type(self.inventory)("test", nodes, self.inventory.virtual_ips, "key")
-        return roll_out(inventory, manifests(names, user), {}, connect=self.connect)
+        return roll_out(inventory, manifests(names, user, database, old=old), {}, connect=self.connect)
 
     def probe(self, node: str, url: str) -> str:
         if not self.deployed:
             return super().probe(node, url)
         address = url.split("/")[2]
         name = next((name for name in NODES if ADDRESSES[name] == address), "")
+        self.asked(name)
+        if self.refuses(name):
+            return "502"
         return "200" if not name or self.serves(name) else "ConnectionRefusedError"
 
     def serves(self, name: str) -> bool:
@@ -118,6 +133,65 @@ def test_a_rotated_account_is_valid_before_the_first_node_uses_it(tmp_path: Path
     created = group.log.index("iam-a account 'iam_g2'@'10.0.4.22'")
     assert created < min(number for number, line in enumerate(group.log) if line.endswith(f"write {CONF}"))
     assert all(group.systems[name].loaded["iam"][CONF] == "iam_g2\n" for name in NODES)
+
+
+def database_of(group: Group) -> str:
+    return (group.systems["iam-a"].root / DATABASE.lstrip("/")).read_text().strip()
+
+
+def test_a_database_that_does_not_start_with_its_new_configuration_is_rolled_back(tmp_path: Path) -> None:
+    group = Group(tmp_path, "iam-b", NODES)
+    system = group.systems["iam-a"]
+    system.fails = lambda _verb, unit: unit == "mariadb" and database_of(group) == "bad"
+    with pytest.raises(NodeError, match="iam-a was rolled back to its previous version; the rollout stopped there"):
+        group.deploy(NODES, user="iam_g2", database="bad")
+    assert (system.units["mariadb"], database_of(group)) == ("active", "1")
+    assert "iam_g2@10.0.4.20" not in group.accounts.hashes
+    group.deploy(NODES)
+    assert drift(group.inventory, manifests(NODES), {}, connect=group.connect) == {}
+
+
+def test_a_node_of_which_only_the_databases_change_must_pass_its_health_gates(tmp_path: Path) -> None:
+    group = Group(tmp_path, "iam-b", NODES)
+    asked: list[str] = []
+    group.asked = asked.append
+    group.refuses = lambda name: name == "iam-a" and database_of(group) == "bad"
+    with pytest.raises(GateError, match="iam-a was rolled back to its previous version; the rollout stopped there"):
+        group.deploy(NODES, database="bad")
+    assert database_of(group) == "1"
+    asked.clear()
+    assert set(group.deploy(NODES, database="2").changed) == {"iam-a"}
+    assert [name for name in asked if name] == ["iam-a"], "one gate, of the changed node"
+
+
+@pytest.mark.parametrize("user", ["iam", "iam_g2"])
+def test_a_unit_that_cannot_be_stopped_after_all_nodes_is_rolled_back(tmp_path: Path, user: str) -> None:
+    """To the version that the node has accepted by then: its other parts stay."""
+    group = Group(tmp_path, "iam-b", NODES)
+    group.systems["iam-a"].fails = lambda verb, unit: (verb, unit) == ("stop", "old")
+    with pytest.raises(NodeError, match="iam-a was rolled back to its previous version; the rollout stopped there"):
+        group.deploy(NODES, user=user, old=False)
+    assert group.systems["iam-a"].units["old"] == "active"
+    assert group.systems["iam-a"].loaded["iam"][CONF] == f"{user}\n"
+
+
+def test_a_part_that_is_rejected_after_others_were_committed_does_not_claim_that_nothing_was_changed(
+    tmp_path: Path,
+) -> None:
+    group = Group(tmp_path, "iam-a", NODES[:2])
+    staged: list[str] = []
+
+    def refuse_again(node: str, when: str, names: list[str]) -> None:
+        if when == "before" and "stage" in names and node == "iam-b":
+            staged.append(node)
+            if len(staged) == 2:
+                raise CandidateError("iam-b: nginx rejected the new configuration")
+
+    group.link = refuse_again
+    with pytest.raises(CandidateError) as caught:
+        group.deploy(NODES)
+    assert caught.value.commit_began
+    assert "was changed" not in str(caught.value)
 
 
 @pytest.mark.exhaustive

@@ -9,7 +9,7 @@ import pytest
 
 from provisioning.agent.nginx_reload import ERROR_LOG, reload_nginx
 from provisioning.agent.node import Node, Result, StepError
-from provisioning.agent.systemd import bring_up, unit_facts
+from provisioning.agent.systemd import add_pending, bring_up, read_pending, settle, unit_facts
 
 
 def systemd(shown: str) -> Callable[..., Result]:
@@ -70,6 +70,32 @@ def test_systemd_reads_its_files_after_enabling_a_unit_only_if_the_link_matters(
 
     assert bring_up(Node(root=str(tmp_path), runner=run), "app", enabled=True, running=True) == ["enabled app"]
     assert commands[1:] == ["enable --no-reload", *(["daemon-reload"] if reloads else [])]
+
+
+@pytest.mark.parametrize(
+    ("shown", "done"),
+    [
+        pytest.param("ActiveState=active\nSubState=running", "reload", id="runs"),
+        pytest.param("ActiveState=reloading\nSubState=reload", "reload", id="is being reloaded"),
+        pytest.param("ActiveState=activating\nSubState=start", "reload", id="is being started"),
+        pytest.param("ActiveState=activating\nSubState=auto-restart", "restart", id="waits for its next start"),
+        pytest.param("ActiveState=inactive\nSubState=dead", "", id="is stopped"),
+        pytest.param("ActiveState=failed\nSubState=failed", "", id="has failed"),
+    ],
+)
+def test_a_pending_action_is_described_only_if_it_was_done(tmp_path: Path, shown: str, done: str) -> None:
+    commands: list[str] = []
+
+    def run(argv: list[str], **_options: object) -> Result:
+        if argv[1] != "show":
+            commands.append(" ".join(argv[1:]))
+        return Result(0, shown, "")
+
+    node = Node(root=str(tmp_path), runner=run)
+    add_pending(node, ["reload keepalived"])
+    assert settle(node, "reload keepalived") == ([f"{done}ed keepalived"] if done else [])
+    assert commands == ([f"{done} keepalived"] if done else [])
+    assert read_pending(node) == []
 
 
 class FakeNginx:
