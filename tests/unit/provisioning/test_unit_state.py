@@ -58,7 +58,7 @@ def test_crash_loops_are_recognized(tmp_path: Path, shown: str, crashes: int) ->
     ],
 )
 def test_systemd_reads_its_files_after_enabling_a_unit_only_if_the_link_matters(
-    tmp_path: Path, link: str, reloads: bool
+    tmp_path: Path, link: str, *, reloads: bool
 ) -> None:
     commands: list[str] = []
 
