@@ -17,7 +17,7 @@ ABSENT, PRESENT, UNKNOWN = "absent", "present", "unknown"
 _DUMP = ".sql.gz"
 _DEADLINE_S = 6 * 3600
 _DATA = "/var/lib/mysql"
-_DISK, _MOUNT_UNIT = "/srv/tandem", "/etc/systemd/system/srv-tandem.mount"  # provisioning/services/data_disk.py
+_DISK, MOUNT_UNIT = "/srv/tandem", "/etc/systemd/system/srv-tandem.mount"  # provisioning/services/data_disk.py
 
 
 def backups(node: Node) -> dict[str, int]:
@@ -54,7 +54,7 @@ def _state(node: Node, name: str) -> str:
         return UNKNOWN
     if node.run(["mountpoint", "-q", _DISK]).code == 0:
         return ABSENT
-    device = re.search(r"^What=(.*)$", node.read(_MOUNT_UNIT), re.MULTILINE)
+    device = re.search(r"^What=(.*)$", node.read(MOUNT_UNIT), re.MULTILINE)
     return UNKNOWN if device and file_system.facts(node, [device[1]]).get(device[1]) else ABSENT
 
 

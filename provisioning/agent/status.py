@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import re
 from typing import Any
 
@@ -43,18 +44,24 @@ def status(node: Node, *, virtual_ips: list[str], links: list[str]) -> dict[str,
 
 def traffic(node: Node) -> dict[str, float]:
     """Requests and errors (5xx) in nginx's access log within the last seconds, and the length of that time."""
-    now, path = node.wall_clock(), node.at(access_log.PATH)
-    if not path.exists():
-        return {"requests": 0, "errors": 0, "seconds": _WINDOW_S}
-    with path.open("rb") as log:
-        log.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-        text = log.read().decode("utf-8", "replace")
+    now, (text, whole) = node.wall_clock(), _tail(node, access_log.PATH)
     found = access_log.requests(text)
     recent = [(at, code) for at, code in found if at > now - _WINDOW_S]
     # A busy log has more lines in this time than were read.
-    complete = not found or found[0][0] <= now - _WINDOW_S or path.stat().st_size <= _TAIL_BYTES
+    complete = not found or found[0][0] <= now - _WINDOW_S or whole
     seconds = _WINDOW_S if complete else max(1.0, now - found[0][0])
     return {"requests": len(recent), "errors": sum(code >= "500" for _, code in recent), "seconds": seconds}
+
+
+def _tail(node: Node, path: str) -> tuple[str, bool]:
+    """The end of a log, and whether that is all of it; empty if logrotate has just renamed it."""
+    try:
+        with node.at(path).open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            log.seek(max(0, size - _TAIL_BYTES))
+            return log.read().decode("utf-8", "replace"), size <= _TAIL_BYTES
+    except FileNotFoundError:
+        return "", True
 
 
 def logs(node: Node, *, units: list[str], since: str, lines: int, position: dict[str, Any] | None) -> dict[str, Any]:

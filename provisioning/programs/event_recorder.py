@@ -137,7 +137,8 @@ def add_to_queue(queue: str, sequence_file: str, event: Event) -> None:
     write(sequence_file, f"{event['sequence']}\n")
     write(f"{queue}/{event['sequence']:012d}.json", json.dumps(event) + "\n")
     for name in queued(queue)[:-LONGEST_QUEUE]:
-        os.unlink(f"{queue}/{name}")
+        with contextlib.suppress(FileNotFoundError):  # just sent
+            os.unlink(f"{queue}/{name}")
 
 
 def read_json(path: str, default: object) -> Any:

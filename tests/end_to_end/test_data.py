@@ -149,8 +149,9 @@ def test_a_restore_brings_back_every_row_and_keeps_the_present_data_in_a_backup(
     assert len(tandem(lab, "backups").splitlines()) == 2
     assert tandem(lab, "restore", "--yes").startswith("restored")
     assert rows(lab) == 100
-    tandem(lab, "restore", "--yes", "--at", restored.partition("backup of ")[2].partition(" UTC")[0])
+    tandem(lab, "restore", "--yes", "--discard", "--at", restored.partition("backup of ")[2].partition(" UTC")[0])
     assert rows(lab) == ROWS
+    assert len(tandem(lab, "backups").splitlines()) == 3, "--discard makes no backup"
     wait_until_healthy(lab)
 
 

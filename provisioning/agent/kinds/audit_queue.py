@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from pathlib import Path
 from typing import Any
 
 from ..node import Node
@@ -64,10 +66,17 @@ def _stale_s(queue: dict[str, Any]) -> float:
 def _in_sink(node: Node, directory: str, nonce: str) -> bool:
     if not directory or not node.at(directory).is_dir():
         return False
-    files = sorted(node.at(directory).glob("*.csv"), key=lambda file: file.stat().st_mtime)
+    files = sorted(node.at(directory).glob("*.csv"), key=_modified)
     for file in files[-_RECENT_FILES:]:
-        with file.open("rb") as opened:
-            opened.seek(max(0, file.stat().st_size - _TAIL))
+        with contextlib.suppress(FileNotFoundError), file.open("rb") as opened:
+            opened.seek(max(0, opened.seek(0, os.SEEK_END) - _TAIL))
             if nonce.encode() in opened.read():
                 return True
     return False
+
+
+def _modified(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except FileNotFoundError:  # expired meanwhile (templates/iam/tmpfiles.conf.j2)
+        return 0.0

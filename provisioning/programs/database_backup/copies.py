@@ -27,8 +27,9 @@ def copy_to_peer(settings: dict[str, Any], own: Path) -> str:
     for name in sorted(set(names_in(own)) - set(listed.stdout.split())):
         # The dump is last: with it the backup is complete.
         for file in (own / f"{name}.queue", own / f"{name}.sql.gz"):
-            if file.exists() and _send(settings, file):
-                return f"{file.name} was not copied to {settings['peer']}"
+            with contextlib.suppress(FileNotFoundError):  # no queue; or the backup has just expired
+                if _send(settings, file):
+                    return f"{file.name} was not copied to {settings['peer']}"
     return ""
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from provisioning_deployments import deployment
 
 from provisioning.agent import backups
 from provisioning.agent.kinds import database
 from provisioning.agent.node import NOT_FOUND, Node, Result, StepError
+from provisioning.manifest_rendering import render
+from provisioning.programs.database_backup import mariadb
 
 DEVICE = "/dev/disk/by-id/virtio-disk-1"
 SCHEMA = "schema 0123456789ab loaded by tandem"
@@ -98,3 +101,8 @@ def test_a_migration_needs_a_backup_but_not_its_copies(tmp_path: Path) -> None:
     item = {"name": "iam", "schema": "/opt/sql/iam.sql", "version": "b" * 12, "migrations": ["0123456789ab"]}
     assert database.commit(fake.node, item)[0] == "backed up database iam"
     assert [command for command in fake.commands if command[0] != "mariadb"] == [[database.BACKUP, "create", "--local"]]
+
+
+def test_the_agent_knows_what_the_services_and_the_backup_program_write() -> None:
+    assert "\nWhat=/dev/disk/by-id/virtio-" in render(deployment())["iam-a"].files()[backups.MOUNT_UNIT]
+    assert mariadb.LOADING == database.LOADING

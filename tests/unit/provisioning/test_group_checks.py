@@ -110,6 +110,7 @@ def write_record(tmp_path: Path, node: str, text: str) -> None:
 
 def test_the_record_may_be_moved_by_the_pump_of_any_node(tmp_path: Path, port: int) -> None:
     write_record(tmp_path, "iam-b", '{"resource":"tandem:health:nonce-1"}')
+    (tmp_path / "iam-b" / SINK.lstrip("/") / "expired.csv").symlink_to("gone")  # listed, but deleted meanwhile
     level, seen = follow(group(tmp_path), port)
     assert level is Level.OK
     assert "iam-pump on iam-b" in seen
