@@ -48,7 +48,9 @@ def test_every_command_has_a_help_with_an_example_of_itself(name: str) -> None:
 
 
 def tandem(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "LOCALCLOUD_ID": "x", "NO_COLOR": "1", **variables}
+    # LOCALCLOUD_NAME, which a minimal system sets, makes each stack one on that cloud.
+    inherited = {name: value for name, value in os.environ.items() if name != "LOCALCLOUD_NAME"}
+    environment = {**inherited, "LOCALCLOUD_ID": "x", "NO_COLOR": "1", **variables}
     return subprocess.run(
         [sys.executable, "-m", "operations.main", *arguments], cwd=PROJECT_ROOT, env=environment, text=True,
         capture_output=True, check=False, stdin=subprocess.DEVNULL,
