@@ -101,7 +101,6 @@ class SshConnection:
         channel = self._transport.open_session(timeout=self.channel_deadline_s)
         # exec_command waits for the answer without a deadline. It ends when the channel is closed.
         timer = threading.Timer(self.channel_deadline_s, channel.close)
-        timer.daemon = True
         timer.start()
         try:
             channel.exec_command(command)
