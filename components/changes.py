@@ -80,7 +80,7 @@ def check_data_node_stays_first(settings: Settings, deployed: Exports) -> Iterat
     yield Problem(
         "tandem:nodes.members",
         f"must start with {data_node}, which has the databases and the data disk (got {first} first).\n"
-        f"To rebuild {data_node} with its data, run `tandem up --stack STACK --replace URN` (docs/operations.md).\n"
+        f"To rebuild {data_node} with its data, run `tandem replace {data_node} --stack STACK` (docs/operations.md).\n"
         "To remove it, copy the data to your own databases and set data.location to moved in a separate `up` first "
         "(docs/operations.md).",
     )

@@ -148,7 +148,7 @@ class Credentials(pulumi.ComponentResource):
             placeholders.JWT_KEY: self._given_or_generated("jwtKey", given.jwt_key),
             placeholders.IAM_ADMIN_PASSWORD: admin.result,
             # The database stores only this hash.
-            "iam_admin_password_hash": admin.bcrypt_hash,
+            placeholders.IAM_ADMIN_PASSWORD_HASH: admin.bcrypt_hash,
         }
 
     def _health_password(self) -> random.RandomPassword:

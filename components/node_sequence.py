@@ -119,6 +119,6 @@ class NodeSequence:
         raise SwitchoverError(
             f"{node}: cannot be changed in the run that removes {self._removed}; {node} was not changed",
             seen=f"a replacement of {self._removed} serves only after the run, so no node would serve until then",
-            look_at=f"docs/operations.md; run `tandem up --stack STACK --replace URN` with the URN of {self._removed} "
-            f"first, then with the URN of {node}",
+            look_at=f"docs/operations.md; run `tandem replace {self._removed} --stack STACK` first, "
+            f"then `tandem replace {node} --stack STACK`",
         )

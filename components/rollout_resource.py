@@ -14,6 +14,7 @@ from components.host_keys_resource import GroupHostKeys
 from components.rollout import RolloutProvider
 from provisioning.deployment import Deployment
 from provisioning.manifest_rendering import render
+from provisioning.placeholders import DATA_DISK_ID
 from provisioning.preview_text import show_files, show_items
 from settings.rollout import Unreachable
 
@@ -54,7 +55,7 @@ def _inputs(args: RolloutArgs) -> dict[str, Any]:
     manifests = render(args.deployment)
     values = args.credentials.certificates
     if args.data_disk_id is not None:
-        values = pulumi.Output.all(values, args.data_disk_id).apply(lambda both: {**both[0], "data_disk_id": both[1]})
+        values = pulumi.Output.all(values, args.data_disk_id).apply(lambda both: {**both[0], DATA_DISK_ID: both[1]})
     return {
         "group": args.deployment.group,
         "nodes": list(args.host_keys.nodes),

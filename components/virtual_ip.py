@@ -34,7 +34,6 @@ class VirtualIp(pulumi.ComponentResource):
 
     address: pulumi.Output[str]
     public_ip: pulumi.Output[str]  # known after it is bound to the HAVIP
-    eip_id: pulumi.Output[str]
 
     def __init__(self, name: str, args: VirtualIpArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("tandem:cloud:VirtualIp", name, None, opts)
@@ -83,5 +82,4 @@ class VirtualIp(pulumi.ComponentResource):
         )
         self.address = havip.vip
         self.public_ip = bound.address_ip
-        self.eip_id = public.id
         self.register_outputs({"address": self.address, "public_ip": self.public_ip})

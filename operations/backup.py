@@ -41,14 +41,19 @@ class Backups:
         for name in made:
             self._report(f"created the backup of {_format(parse_name(name))}")
 
-    def restore(self, at: datetime | None, *, audit_queue: bool, confirm: Callable[[str], None]) -> None:
-        """Restore the newest backup, or the newest one that is not younger than `at`."""
+    def restore(
+        self, at: datetime | None, *, audit_queue: bool, confirm: Callable[[str], None], discard: bool = False
+    ) -> None:
+        """Restore the newest backup, or the newest one that is not younger than `at`.
+
+        `discard`: make no backup of the present data before.
+        """
         backups = list_backups(self._connections)
         backup = choose(backups, at)
         if backup is None:
             raise OperationError("\n  ".join([f"there is no backup{_until(at)}; backups:", *describe_backups(backups)]))
         if self._is_present():
-            self._replace(backup, audit_queue=audit_queue, confirm=confirm)
+            self._replace(backup, audit_queue=audit_queue, discard=discard, confirm=confirm)
         else:
             self._decide(backup.name)
             self._report(f"The next `tandem up` creates the database from the backup of {_format(backup.time)}.")
@@ -61,23 +66,37 @@ class Backups:
         self._decide("empty")
         self._report("The next `tandem up` creates an empty database.")
 
-    def _replace(self, backup: Backup, *, audit_queue: bool, confirm: Callable[[str], None]) -> None:
+    def _replace(
+        self, backup: Backup, *, audit_queue: bool, discard: bool, confirm: Callable[[str], None]
+    ) -> None:  # fmt: skip
+        present = "The present data is lost" if discard else "A backup of the present data is made first"
         confirm(
-            f"Replace the database on {self._data_node} by the backup of {_format(backup.time)}? A backup of the "
-            "present data is made first. Requests fail while the data is loaded."
+            f"Replace the database on {self._data_node} by the backup of {_format(backup.time)}? {present}. "
+            "Requests fail while the data is loaded."
         )
         with locked(self._connections) as lock:
-            operation = {"do": "restore", "backup": backup.name, "audit_queue": audit_queue}
-            before = self._on_data_node().call([operation], token=lock.token, deadline_s=2 * _DEADLINE_S)[0]
-        self._report(
-            f"restored the backup of {_format(backup.time)}; the data before it: {_format(parse_name(before))}"
-        )
+            operation = {"do": "restore", "backup": backup.name, "audit_queue": audit_queue, "discard": discard}
+            done = self._on_data_node().call([operation], token=lock.token, deadline_s=2 * _DEADLINE_S)[0]
+        for warning in done["warnings"]:
+            self._report(f"warning: {warning}")
+        before = f"; the data before it: {_format(parse_name(done['kept']))}" if done["kept"] else ""
+        self._report(f"restored the backup of {_format(backup.time)}{before}")
 
     def _is_present(self) -> bool:
+        """Whether the database exists. Raises OperationError if that is not known."""
         try:
-            return bool(self._on_data_node().call([{"do": "data_state"}])[0]["present"])
-        except UnreachableError:
-            return False
+            state = self._on_data_node().call([{"do": "data_state"}])[0]["database"]
+        except UnreachableError as error:
+            raise OperationError(
+                f"whether {self._data_node} has the database is not known: {error.message}; start the node, or run "
+                "`tandem up`, which creates a lost one again; then repeat the command"
+            ) from None
+        if state == "unknown":
+            raise OperationError(
+                f"MariaDB on {self._data_node} does not run, and its data may exist; run `systemctl start mariadb` "
+                "there, or `tandem up`; then repeat the command (journalctl -u mariadb)"
+            )
+        return state == "present"
 
     def _decide(self, replacement: str) -> None:
         with locked(self._connections) as lock:
@@ -110,11 +129,11 @@ def open_backups(
 
 
 def parse_time(text: str) -> datetime:
-    """Parse `2026-11-27 02:00`, in UTC unless it has an offset. Raises OperationError."""
+    """Parse `2026-11-27 03:00`, in UTC unless it has an offset. Raises OperationError."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise OperationError(f"--at must be a time such as '2026-11-27 02:00', in UTC (got {text})") from None
+        raise OperationError(f"--at must be a time such as '2026-11-27 03:00', in UTC (got {text})") from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 

@@ -30,28 +30,31 @@ def backups(stack: Stack = "local") -> None:
         found.show()
 
 
-@app.command(epilog=examples("tandem restore --stack prod", "tandem restore --stack prod --at '2026-11-27 02:00'"))
+@app.command(epilog=examples("tandem restore --stack prod", "tandem restore --stack prod --at '2026-11-27 03:00'"))
 def restore(
     stack: Stack = "local",
     *,
-    at: Annotated[str | None, typer.Option(help="Restore the newest backup made until this time (UTC).")] = None,
+    at: Annotated[str | None, typer.Option(help="Restore the newest backup made at or before this time (UTC).")] = None,
     empty: Annotated[
         bool, typer.Option("--empty", help="Accept the loss of the data: start with an empty database.")
     ] = False,
     audit_queue: Annotated[
         bool, typer.Option("--audit-queue", help="Restore queued audit records too; some may be recorded twice.")
     ] = False,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Make no backup of the present data first, for example if it is damaged.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
     """Restore the database from a backup."""
-    if empty and (at or audit_queue):
-        raise OperationError("--empty cannot be combined with --at or --audit-queue")
+    if empty and (at or audit_queue or discard):
+        raise OperationError("--empty cannot be combined with --at, --audit-queue or --discard")
     ask: Callable[[str], None] = (lambda _question: None) if yes else _confirm
     with _open_backups(stack) as found:
         if empty:
             found.start_empty(ask)
         else:
-            found.restore(parse_time(at) if at else None, audit_queue=audit_queue, confirm=ask)
+            found.restore(parse_time(at) if at else None, audit_queue=audit_queue, discard=discard, confirm=ask)
 
 
 def _confirm(text: str) -> None:

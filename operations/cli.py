@@ -102,7 +102,7 @@ class TerminalCommand(PulumiCommand):
         """
         if args[0] not in _INTERACTIVE:
             return super().run(args, cwd, additional_env, on_output, on_error)
-        with tempfile.NamedTemporaryFile("r", suffix=".jsonl") as event_log:
+        with tempfile.NamedTemporaryFile("r", encoding="utf-8", errors="replace", suffix=".jsonl") as event_log:
             arguments = [*_without_event_log(args), "--event-log", event_log.name]
             code, interrupted = self._run_on_terminal(arguments, cwd, additional_env)
             events = event_log.readlines()

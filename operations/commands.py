@@ -140,7 +140,10 @@ def switchover(
         str | None, typer.Option(help="Node to move the virtual IPs to. Default: the peer of the master.")
     ] = None,
     back: Annotated[
-        bool, typer.Option("--back", help="End an earlier switchover, with keepalived.mode preempt or dual-master.")
+        bool,
+        typer.Option(
+            "--back", help="End an earlier switchover, with keepalived.mode preempt, delayed-preempt or dual-master."
+        ),
     ] = False,
     yes: Yes = False,
 ) -> None:
@@ -188,10 +191,10 @@ def cancel(stack: Stack = "local") -> None:
 
 
 @app.command(epilog=examples("tandem unlock --stack prod"))
-def unlock(stack: Stack = "local", *, yes: Annotated[bool, typer.Option("--yes", "-y")] = False) -> None:
+def unlock(stack: Stack = "local", *, yes: Yes = False) -> None:
     """Show the change lock of each node, and release it. Use this only if its owner has ended.
 
-    Asks for confirmation, unless `--yes`. Exit code 1 if a node could not be reached.
+    Exit code 1 if a node could not be reached.
     """
     inventory = find_inventory(open_engine(stack), stack)
     locks = find_locks(inventory)

@@ -1,6 +1,6 @@
 """`tandem doctor`: what would keep a deployment from working, with the remedy for each finding.
 
-Checks the operator's computer, the account (account_checks.py), and a deployed stack: its domains and nodes. Changes
+Checks the operator's host, the account (account_checks.py), and a deployed stack: its domains and nodes. Changes
 nothing.
 """
 
@@ -27,11 +27,11 @@ from settings.problems import Problem
 OPERATOR, DOMAINS = "operator", "domains"
 _NEWEST_PYTHON = (3, 13)
 _MAX_SKEW_S = 120.0  # the API refuses requests that are 5 minutes old
-_PLUGINS = "docs/providers.md: pulumi plugin install resource ..."
+_PLUGINS = "docs/providers.md has the three commands `pulumi plugin install resource ...`"
 
 
 def check_operator(find_program: Callable[[str], str | None] = shutil.which) -> Iterator[CheckResult]:
-    """This computer: Python and OpenSSH. Other programs come with `scripts/bootstrap`."""
+    """The operator's host: Python and OpenSSH. Other programs come with `scripts/bootstrap`."""
     version = platform.python_version()
     if sys.version_info[:2] <= _NEWEST_PYTHON:
         yield ok(OPERATOR, "Python", version)

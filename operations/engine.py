@@ -15,7 +15,7 @@ from pulumi.automation.errors import CommandError
 
 from operations.cli import OutputShown, TerminalCommand, find_cli
 from operations.errors import EngineError, OperationError
-from operations.failures import FailedCreates
+from operations.failed_creates import FailedCreates
 from operations.plugins import OWN_PLUGINS, find_plugins
 from operations.program import run_program
 from operations.recovery import Recoverer, Report

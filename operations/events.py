@@ -52,9 +52,22 @@ class Preview:
         return next((change for change in self.changes if change.type == ROLLOUT), None)
 
 
+def read_events(event_log: Iterable[str]) -> list[dict[str, Any]]:
+    """Parse an event log: one event in JSON on each line. The last line of a killed engine may be incomplete."""
+    lines = [line for line in event_log if line.strip()]
+    events: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            events.append(json.loads(line))
+        except ValueError:
+            if number < len(lines):
+                raise
+    return events
+
+
 def read_preview(event_log: Iterable[str]) -> Preview:
     """Read an event log: one event in JSON on each line."""
-    events = [json.loads(line) for line in event_log if line.strip()]
+    events = read_events(event_log)
     changes: dict[str, ResourceChange] = {}
     for event in events:
         metadata = (event.get("resourcePreEvent") or {}).get("metadata")

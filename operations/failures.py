@@ -2,18 +2,18 @@
 
 A create can fail although its object exists: the response was lost, the plugin crashed, or its read directly after the
 create did not find the object yet. Pulumi then has neither a resource nor a pending create in its state, and the next
-run would create the object again. `pulumi stack import` drops pending creates, so `tandem` records these in a file.
+run would create the object again. `pulumi stack import` drops pending creates, so `tandem` records these in a file
+(failed_creates.py).
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from operations.events import read_events
 from operations.pending_types import is_safe_to_recreate
 
 _CREATE = {"create", "create-replacement"}
@@ -43,7 +43,7 @@ class Failures:
 
 def read_failures(event_log: Iterable[str], *, interrupted: bool) -> Failures:
     """Read an event log: one event in JSON on each line."""
-    events = [json.loads(line) for line in event_log]
+    events = read_events(event_log)
     failed = [event["resOpFailedEvent"]["metadata"] for event in events if "resOpFailedEvent" in event]
     errors: dict[str, str] = {}
     for event in events:
@@ -83,21 +83,3 @@ def with_pending(deployment: Mapping[str, Any], uncertain: Iterable[Uncertain]) 
             inputs = {key: value for key, value in resource.items() if key != "id"}
             pending.append({"resource": inputs, "type": "creating"})
     return {**deployment, "pending_operations": pending}
-
-
-@dataclass(frozen=True, slots=True)
-class FailedCreates:
-    """The record of uncertain creates whose objects have not been searched yet. Contains no secrets."""
-
-    file: Path
-
-    def read(self) -> list[Uncertain]:
-        return json.loads(self.file.read_text()) if self.file.exists() else []
-
-    def add(self, uncertain: Iterable[Uncertain]) -> None:
-        by_urn = {each["urn"]: each for each in (*self.read(), *uncertain)}
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        self.file.write_text(json.dumps(list(by_urn.values())))
-
-    def clear(self) -> None:
-        self.file.unlink(missing_ok=True)

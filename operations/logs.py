@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from provisioning.errors import ProvisioningError
+from provisioning.errors import UnreachableError
 from provisioning.inventory import RemoteNode
 from provisioning.parallel import in_parallel
 from provisioning.ssh.agent_calls import Connection
@@ -44,12 +44,15 @@ class LogReader:
     _failed: set[str] = field(default_factory=set[str], init=False)
 
     def read(self, since: str, lines: int) -> list[Line]:
-        """At most `lines` lines of each node since a time of journalctl; in later calls, what was written since."""
+        """At most `lines` lines of each node since a time of journalctl; in later calls, what was written since.
+
+        Raises NodeError, for example because of a wrong time.
+        """
         found = in_parallel(self.nodes, lambda node: self._read_one(node, since, lines))
         return sorted(line for each in found for line in each)
 
     def follow(self, since: str, lines: int, sleep: Callable[[float], None] = time.sleep) -> Iterator[Line]:
-        """Yield lines for ever."""
+        """Yield the lines of `read`, then new ones until the caller stops. Raises NodeError."""
         while True:
             yield from self.read(since, lines)
             sleep(POLL_S)
@@ -65,8 +68,9 @@ class LogReader:
                 self._connections[node.name] = self.connect(node)
             position = self._positions.get(node.name)
             answer = self._connections[node.name].call([{**operation, "position": position}])[0]
-        except ProvisioningError as error:
-            self._connections.pop(node.name, None)
+        except UnreachableError as error:
+            if broken := self._connections.pop(node.name, None):
+                broken.close()
             if node.name not in self._failed:
                 self.report(f"{node.name}: {error.message}")
             self._failed.add(node.name)

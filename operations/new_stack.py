@@ -85,7 +85,7 @@ def render(answers: Answers) -> str:
     )
     lines = [
         f"# Created by `tandem init {answers.name}`. docs/settings.md lists every key with its default.",
-        "# `tandem config check` checks this file; `tandem doctor` checks your account and your computer against it.",
+        "# `tandem config check` checks this file; `tandem doctor` checks the account and the operator's host.",
         "config:",
         f"  tencentcloud:region: {answers.region}",
         "  tandem:network:",

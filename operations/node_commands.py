@@ -76,7 +76,7 @@ def logs(
     stack: Stack = "local",
     *,
     since: Annotated[str, typer.Option(help="A time of journalctl: '-1h', '2026-11-27 02:00' (UTC).")] = "-1h",
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="At most so many lines of each node.")] = 100,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="Maximum number of lines of each node.")] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue with new lines until Ctrl+C.")] = False,
 ) -> None:
     """Show the log lines of the nodes in the order of their time. Secrets of the stack are masked."""
@@ -100,7 +100,8 @@ def logs(
 def ssh(
     node: NodeName,
     command: Annotated[
-        list[str] | None, typer.Argument(metavar="[COMMAND]...", help="Run it, without a shell.")
+        list[str] | None,
+        typer.Argument(metavar="[COMMAND]...", help="Command for the node's shell. Default: a login shell."),
     ] = None,
     stack: Stack = "local",
 ) -> None:
@@ -111,7 +112,7 @@ def ssh(
 
 
 @app.command(epilog=examples("tandem plan --stack prod", "tandem plan --json"))
-def plan(stack: Stack = "local", *, as_json: AsJson = False) -> None:
+def plan(stack: Stack = "local", *, config_file: ConfigFile = None, as_json: AsJson = False) -> None:
     """Show what a rollout of the present program and settings would change on the nodes. Changes nothing.
 
     Exit code 1 if a rollout would be refused.
@@ -122,7 +123,7 @@ def plan(stack: Stack = "local", *, as_json: AsJson = False) -> None:
     from provisioning.exports import parse_inventory  # noqa: PLC0415 - as above
 
     events: list[str] = []
-    engine = open_engine(stack, events=events)
+    engine = open_engine(stack, config_file, events=events)
     recorded = read_rollout(engine.deployment(), stack)
     engine.preview()
     plans = plan_nodes(read_preview(events), recorded, connector(parse_inventory(recorded), deadline_s=10))

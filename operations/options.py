@@ -24,7 +24,7 @@ Target = Annotated[
 Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="Exclude this URN from the operation.")]
 Replace = Annotated[list[str] | None, typer.Option("--replace", help="Replace this URN, even if it has no changes.")]
 Dependents = Annotated[bool, typer.Option("--target-dependents", help="Include resources that depend on the targets.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation. Stacks on localcloud never ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 NodeName = Annotated[str, typer.Argument(metavar="NODE", help="Name of the node, for example iam-b.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 

@@ -96,13 +96,6 @@ def _record(inputs: Inputs, call: CallApi) -> list[str]:
     ]
 
 
-def _association(inputs: Inputs, call: CallApi) -> list[str]:
-    del call
-    if inputs.get("instanceId"):
-        return [f"{inputs['eipId']}::{inputs['instanceId']}"]
-    return [f"{inputs['eipId']}::{inputs['networkInterfaceId']}::{inputs['privateIp']}"]
-
-
 TYPES: dict[str, ByName | ByInputs | ByFunction] = {
     "tencentcloud:Vpc/instance:Instance": ByName(
         "vpc", "DescribeVpcs", "VpcSet", "VpcId", "VpcName", filter="vpc-name", page=_TEXT_PAGE
@@ -131,7 +124,7 @@ TYPES: dict[str, ByName | ByInputs | ByFunction] = {
     "tencentcloud:Eip/instance:Instance": ByName(
         "vpc", "DescribeAddresses", "AddressSet", "AddressId", "AddressName", filter="address-name"
     ),
-    "tencentcloud:Eip/association:Association": ByFunction(_association),
+    "tencentcloud:Eip/association:Association": ByInputs("{eipId}::{instanceId}"),
     "tencentcloud:Route/table:Table": ByName(
         "vpc", "DescribeRouteTables", "RouteTableSet", "RouteTableId", "RouteTableName",
         filter="route-table-name", page=_TEXT_PAGE,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from operations.errors import OperationError
-from operations.failures import FailedCreates, Failures, with_pending
+from operations.failed_creates import FailedCreates
+from operations.failures import Failures, with_pending
 from operations.pending import apply_recovery, plan_recovery, read_pending
 from provisioning.cloud_calls import CallApi
 from provisioning.errors import CloudApiError
@@ -51,6 +52,7 @@ class Recoverer:
         self._failed_creates = failed_creates
         self._report = report
         self._sleep = sleep
+        self._tried: set[str] = set()  # URNs
 
     def recover_interrupted(self, state: dict[str, Any] | None = None) -> None:
         """Import the objects that an earlier run has created; remove its other pending creates from the state.
@@ -60,10 +62,16 @@ class Recoverer:
         self._recover(state or self._stack.export_state(), pauses_s=())
 
     def recover_failed(self, failures: Failures) -> bool:
-        """Import the objects of failed creates. Returns whether all of them were found."""
+        """Import the objects of failed creates. Returns whether the deployment can continue.
+
+        It can if all objects exist, and none of these creates has failed before: it would fail again, without an end.
+        """
         # If the search fails, the next run repeats it.
         self._failed_creates.add(failures.uncertain)
-        return self._recover(self._stack.export_state(), pauses_s=_PAUSES_S)
+        urns = {each["urn"] for each in failures.uncertain}
+        repeated = not self._tried.isdisjoint(urns)
+        self._tried |= urns
+        return self._recover(self._stack.export_state(), pauses_s=_PAUSES_S) and not repeated
 
     def _recover(self, state: dict[str, Any], pauses_s: Sequence[float]) -> bool:
         deployment = with_pending(state["deployment"], self._failed_creates.read())
@@ -88,6 +96,16 @@ class Recoverer:
             self._report(f"An interrupted run was creating {urn}: it does not exist.")
         self._stack.import_state({**state, "deployment": apply_recovery(deployment, recovery)})
         self._failed_creates.clear()
-        if recovery.found:
-            self._stack.refresh_resources(list(recovery.found))
-        return not recovery.absent
+        if not recovery.found:
+            return False
+        self._stack.refresh_resources(list(recovery.found))
+        return not self._report_deleted(recovery.found) and not recovery.absent
+
+    def _report_deleted(self, imported: Mapping[str, str]) -> bool:
+        """Whether the refresh has deleted imported objects, whose ids were derived from their inputs (ByInputs)."""
+        resources = self._stack.export_state()["deployment"].get("resources") or []
+        present = {(each["urn"], each.get("id", "")) for each in resources}
+        gone = [urn for urn, id_ in imported.items() if (urn, id_) not in present]
+        for urn in gone:
+            self._report(f"The refresh has found that {urn} does not exist.")
+        return bool(gone)

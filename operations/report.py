@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,9 +69,11 @@ def _change(update: Mapping[str, Any]) -> dict[str, str]:
 
 def find_last_drill(directory: Path, stack: str) -> dict[str, Any] | None:
     """The newest result that `tandem drill` has written, or None."""
-    for file in sorted(directory.glob(f"{stack}-*.json"), reverse=True):
+    results = re.compile(rf"{re.escape(stack)}-\d{{8}}T\d{{6}}Z\.json")  # without those of a stack `prod-eu`
+    files = directory.iterdir() if directory.exists() else ()
+    for file in sorted((file for file in files if results.fullmatch(file.name)), reverse=True):
         try:
             return json.loads(file.read_text())
-        except ValueError:  # of a drill that was killed while it wrote
+        except ValueError:  # of an earlier version, which a killed drill has left incomplete
             continue
     return None

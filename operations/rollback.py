@@ -1,18 +1,15 @@
-"""`tandem rollback`, `tandem status` and `tandem up --force`: the revisions on the nodes."""
+"""`tandem rollback` and `tandem up --force`: the revisions on the nodes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
-
-from rich.table import Table
+from typing import Protocol
 
 from operations.engine import Engine
 from operations.errors import NoDeploymentError, OperationError
 from operations.selection import Selection
 from provisioning.errors import ProvisioningError
 from provisioning.exports import parse_exports
-from provisioning.facts import Facts
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.base import Item
 from provisioning.rollout import rollback
@@ -68,26 +65,3 @@ def pardon(inventory: Inventory, report: Report, connect: Connect | None = None)
         raise OperationError(str(error)) from None
     for revision in revisions:
         report(f"Revision {revision} is no longer marked as rejected.")
-
-
-def make_status_table(found: Mapping[str, Facts | ProvisioningError]) -> Table:
-    """The revisions of each node, as returned by `read_versions`."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("node", "revision", "previous", "rejected", "state"):
-        table.add_column(heading, overflow="fold")
-    for name, facts in found.items():
-        table.add_row(name, *(_cells(facts) if isinstance(facts, Facts) else ("", "", "", facts.message)))
-    return table
-
-
-def _cells(facts: Facts) -> tuple[str, str, str, str]:
-    versions = facts.versions
-    base = _revision(versions.previous["base"]) if versions.previous else ""
-    rejected = [f"{revision} ({mark['at']} by {mark['by']})" for revision, mark in versions.rejected.items()]
-    unfinished = versions.unfinished
-    state = f"revision {unfinished['revision']} has not passed its health gates" if unfinished else "ok"
-    return versions.revision or "none", base or "none", ", ".join(rejected) or "none", state
-
-
-def _revision(record: Mapping[str, Any] | None) -> str:
-    return str(record["revision"]) if record else ""

@@ -15,7 +15,7 @@ from operations.engine import Engine, open_engine
 from operations.errors import NoDeploymentError, OperationError
 from operations.new_stack import make_answers, render, write
 from operations.options import Stack, examples
-from operations.workspace import PROJECT_ROOT
+from operations.workspace import PROJECT_ROOT, find_workspace
 from provisioning.health.results import CheckResult, HealthReport, fail, warning
 
 app = typer.Typer()
@@ -77,7 +77,7 @@ def init(
 def check(
     files: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...", help="Default: all of stacks/.")] = None,
 ) -> None:
-    """Report all problems of the settings of every stack, without an engine. Exit code 1 if there is a problem."""
+    """Report all problems of the settings of every stack, without running Pulumi. Exit code 1 if there is a problem."""
     from settings.check import check_file, describe, find_files  # noqa: PLC0415 - as above
 
     results = [check_file(file) for file in files or find_files(_STACKS)]
@@ -89,7 +89,7 @@ def check(
 
 @app.command(epilog=examples("tandem doctor", "tandem doctor --stack prod"))
 def doctor(stack: Stack = "local") -> None:
-    """Find what would keep a deployment from working: this computer, the account, the nodes; each with its remedy.
+    """Find what would prevent a deployment: the operator's host, the account, the nodes; each with its remedy.
 
     Exit code 1 if something must be changed.
     """
@@ -109,7 +109,8 @@ def _examine(stack: str) -> Iterator[CheckResult]:
     from settings.check import check_file  # noqa: PLC0415 - as above
 
     yield from checks.check_operator()
-    checked = check_file(_STACKS / f"Pulumi.{stack}.yaml", stack)
+    local = find_workspace(stack, os.environ)
+    checked = check_file((local and local.config_file) or _STACKS / f"Pulumi.{stack}.yaml", stack)
     yield checks.check_settings(checked.file.removeprefix(f"{PROJECT_ROOT}/"), checked.problems)
     try:
         engine = open_engine(stack)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from operations.errors import OperationError
 from provisioning.errors import ProvisioningError
 from provisioning.health.checks import PublicSide
-from provisioning.health.public_checks import Address, Service, request
+from provisioning.health.public_checks import Address, Service, check_answer
+from provisioning.health.results import Level
 from provisioning.traffic.node_changes import Group
 from provisioning.traffic.planned_switchover import switch_back, switch_over
 from provisioning.traffic.switchover import Switchover
@@ -85,5 +86,5 @@ def find_public_answer(public: PublicSide) -> str:
 
 
 def _send(address: Address, service: Service) -> tuple[bool, str]:
-    response, seen, _certificate = request(address, service, "GET", "/healthz")
-    return response is not None and response.is_success, seen
+    result = check_answer(address, service)
+    return result.level is not Level.FAIL, result.seen

@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from operations.files import write_file
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 LOCAL_STACK = "local"
 _SALT = "encryptionsalt"
@@ -28,6 +30,7 @@ class Workspace:
 
     directory: Path
     program: Path  # contains Pulumi.yaml and __main__.py
+    config_file: Path | None = None  # the settings to use instead of the stack's (TANDEM_CONFIG_FILE)
 
     @property
     def project(self) -> Path:
@@ -51,12 +54,11 @@ class Workspace:
         self.backend.mkdir(parents=True, exist_ok=True)
         (self.project / "stacks").mkdir(parents=True, exist_ok=True)
         if not self.passphrase_file.exists():
-            descriptor = os.open(self.passphrase_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(24))
+            write_file(self.passphrase_file, secrets.token_urlsafe(24), mode=0o600)
         project = _read(self.program / "Pulumi.yaml")
         copy = self.project / "stacks" / f"Pulumi.{stack}.yaml"
-        settings = _read(config_file or self.program / str(project.get("stackConfigDir", ".")) / copy.name)
+        own = self.program / str(project.get("stackConfigDir", ".")) / copy.name
+        settings = _read(config_file or self.config_file or own)
         if "secure" not in str(settings.get("config")):
             # `pulumi stack init` leaves the salt of another passphrase. Only encrypted settings need it.
             settings.pop(_SALT, None)
@@ -68,8 +70,9 @@ class Workspace:
         if plugins:
             # If they were on the PATH only, Pulumi would print a warning for each at each run.
             project["plugins"] = {"providers": [{"name": name, "path": str(path)} for name, path in plugins.items()]}
-        (self.project / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False, allow_unicode=True))
-        copy.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+        # The only place of the stack's salt is the copy, so a killed writer must not leave half of it.
+        for file, content in ((self.project / "Pulumi.yaml", project), (copy, settings)):
+            write_file(file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
         return {
             # No sidecars, which are not replaced atomically (state_files.py).
             "PULUMI_BACKEND_URL": f"{self.backend.as_uri()}?metadata=skip",
@@ -88,7 +91,10 @@ def find_workspace(stack: str, environment: Mapping[str, str]) -> Workspace | No
     name = environment.get("LOCALCLOUD_NAME")
     if name is None and stack != LOCAL_STACK:
         return None
-    workspace = Workspace(PROJECT_ROOT / ".tandem" / (name or "default"), PROJECT_ROOT)
+    given = environment.get("TANDEM_CONFIG_FILE")
+    workspace = Workspace(
+        PROJECT_ROOT / ".tandem" / (name or "default"), PROJECT_ROOT, config_file=Path(given) if given else None
+    )
     if cloud_id := environment.get("LOCALCLOUD_ID"):
         move_away_state_of_another_cloud(workspace.directory, cloud_id)
     return workspace
@@ -106,7 +112,7 @@ def move_away_state_of_another_cloud(directory: Path, cloud_id: str) -> None:
         shutil.rmtree(backup, ignore_errors=True)
         directory.rename(backup)
     directory.mkdir(parents=True, exist_ok=True)
-    mark.write_text(cloud_id)
+    write_file(mark, cloud_id)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -69,6 +69,7 @@ class Deployment:
     data: DataSettings
     release: Release | None  # of the IAM services; None: without them
     user: str = "debian"  # that logs in
+    public_keys: tuple[str, ...] = ()  # that may log in as this user, besides the deployment key
     peer_ports: tuple[int, ...] = ()  # additional TCP ports that the nodes open to each other
     health_generation: str = "1"  # of the password of the account for health checks
     of_second_router: tuple[str, ...] = ()  # the virtual IPs that the second node prefers, in dual-master mode
@@ -127,6 +128,7 @@ def make_deployment(settings: Settings, group: str) -> Deployment:
         iam=settings.iam,
         data=settings.data.model_copy(update={"username": _mariadb_account(settings)}),
         user=settings.nodes.user,
+        public_keys=settings.access.public_keys,
         peer_ports=settings.nodes.peer_ports,
         trusted_certificates=settings.credentials.trusted_names(),
         of_second_router=tuple(str(address) for address in settings.virtual_ip.of_second_router),

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+UPSTREAMS_FILE = "/etc/nginx/conf.d/upstreams.conf"
+STREAM_UPSTREAMS_FILE = "/etc/nginx/stream.d/upstreams.conf"
 Method = Literal["round-robin", "least-conn", "ip-hash", "url-hash", "hash", "random"]
 
 

@@ -39,8 +39,8 @@ class AccessSettings(FrozenModel):
     )
     public_keys: tuple[Annotated[str, Field(pattern=_PUBLIC_KEY)], ...] = Field(
         default=(),
-        description="Public keys that may log in, one line each, in addition to the deployment key. "
-        "They are written at the first boot of a node; later changes do not affect existing nodes.",
+        description="Public keys that may log in to the nodes and the bastion, one line each, in addition to the "
+        "deployment key. `up` adds new ones, and removes those that are no longer listed.",
     )
     public_bandwidth_mbps: int = Field(
         default=5, ge=1, le=100, description="Bandwidth limit of each node's public address, with `mode: public`."

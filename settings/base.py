@@ -17,7 +17,6 @@ class FrozenModel(BaseModel):
         extra="forbid",
         alias_generator=to_camel,
         populate_by_name=True,
-        use_attribute_docstrings=False,
     )
 
 

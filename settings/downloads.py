@@ -53,6 +53,8 @@ def fetch(
                 break
             except httpx.HTTPStatusError as error:
                 raise _refused(shown, error.response.status_code) from None
+            except (httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: a label of the host name is too long
+                raise ReleaseError(f"{shown} must be a valid URL: {error}", str(error)) from None
             except httpx.HTTPError as error:
                 if attempt == _TRIES:
                     seen = f"{type(error).__name__}: {error}"

@@ -24,9 +24,9 @@ class IamSettings(FrozenModel):
     )
     release: str = Field(
         default="",
-        description="Path or URL of an IAM release (.tar.gz with bin/, sql/iam.sql, VERSION). A URL, such as a "
-        "presigned one of a COS bucket, is fetched once and needs `sha256`. `stand-in` is the stand-in in samples/iam, "
-        "which is for tests. Default: `stand-in`; required in stack `prod` and with `protect: true`.",
+        description="Path or URL of an IAM release (.tar.gz with bin/, sql/iam.sql and optionally VERSION). A URL, "
+        "such as a presigned one of a COS bucket, is fetched once and needs `sha256`. `stand-in` is the stand-in in "
+        "samples/iam, which is for tests. Default: `stand-in`; required in stack `prod` and with `protect: true`.",
     )
     sha256: str | None = Field(
         default=None,

@@ -63,7 +63,7 @@ class TrustedProxiesSettings(FrozenModel):
 
     @field_validator("cidrs")
     @classmethod
-    def _is_not_everybody(cls, cidrs: tuple[IPv4Network, ...]) -> tuple[IPv4Network, ...]:
+    def _does_not_contain_every_address(cls, cidrs: tuple[IPv4Network, ...]) -> tuple[IPv4Network, ...]:
         for cidr in cidrs:
             if cidr.prefixlen == 0:
                 raise ValueError(f"cannot contain {cidr}: every client could choose its address")

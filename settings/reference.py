@@ -26,7 +26,8 @@ The settings of a stack are in `stacks/Pulumi.STACK.yaml`. Start with a copy of 
 set `tencentcloud:region` and, below `tandem:`, `network.zone`, `nodes.image`, `access.adminCidrs`, `domains.api` and
 `domains.authz`. All other keys have a default. The program validates all settings before it declares any resource; if
 values are invalid, it lists all problems and exits with code 1. Set secrets with
-`pulumi config set --secret --path tandem:SECTION.KEY`.
+`pulumi config set --secret --stack STACK --path tandem:SECTION.KEY`; Pulumi asks for the value. Below, `--secret`
+stands for this command.
 """
 _TYPE_NAMES: dict[Any, str] = {
     str: "string",

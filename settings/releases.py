@@ -1,4 +1,7 @@
-"""Archives that are delivered to the nodes. A release of the IAM services has bin/, sql/iam.sql and VERSION."""
+"""Archives that are delivered to the nodes.
+
+A release of the IAM services has bin/, sql/iam.sql and optionally VERSION.
+"""
 
 from __future__ import annotations
 

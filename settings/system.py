@@ -31,7 +31,7 @@ class SystemSettings(FrozenModel):
     journal_keep_days: int = Field(default=30, ge=1, le=3650, description="Retention of the journal.")
     harden_ssh: bool = Field(
         default=True,
-        description="Accept SSH logins with a key only, and no outdated algorithms, on the nodes (not on the bastion).",
+        description="Accept SSH logins with a key only, and no outdated algorithms, on the nodes and the bastion.",
     )
     security_updates: bool = Field(
         default=False,

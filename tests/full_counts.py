@@ -26,6 +26,7 @@ NOTES = "test-long"
 _NODES = ("scripts/test", "-m", "long")
 _KILLED = "operator_that_is_killed"
 _CHANGES = ("test_node_changes", "test_rotation", "test_data", "test_external_data")
+_TEAM = ("test_changes", "test_day", "test_lecture_001", "test_notifications", "test_readme", "test_secrets")
 # Each part takes at most 40 minutes on two idle cores.
 PARTS: Mapping[str, Sequence[str]] = {
     "counts": ("scripts/test", "-m", "long", "tests", "--ignore=tests/end_to_end", "--ignore=tests/lvs"),
@@ -33,10 +34,11 @@ PARTS: Mapping[str, Sequence[str]] = {
     "cut": (*_NODES, "tests/end_to_end/test_kill_points.py", "-k", f"not {_KILLED}"),
     "load": (*_NODES, "tests/end_to_end/test_full_load.py"),
     "changes": (*_NODES, *(f"tests/end_to_end/{name}.py" for name in _CHANGES)),
+    "team": (*_NODES, *(f"tests/end_to_end/{name}.py" for name in _TEAM)),
     # All others, so that a new module is not forgotten.
     "nodes": (
         *_NODES, "tests/end_to_end",
-        *(f"--ignore=tests/end_to_end/{name}.py" for name in ("test_kill_points", "test_full_load", *_CHANGES)),
+        *(f"--ignore=tests/end_to_end/{name}.py" for name in ("test_kill_points", "test_full_load", *_CHANGES, *_TEAM)),
     ),
     "lvs": ("scripts/test-lvs",),
     "fresh": ("scripts/test-fresh",),

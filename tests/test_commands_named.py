@@ -13,6 +13,7 @@ import pytest
 from typer.main import get_group
 
 from localcloud.main import app as localcloud
+from localcloud.providers.plugins import install_command
 from operations.commands import app as tandem
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -120,3 +121,9 @@ def test_every_command_in_readme_and_docs_can_be_parsed(page: str, line: str) ->
         assert os.access(ROOT / program, os.X_OK), page
     else:
         _parse(GROUPS[program], words)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/providers.md"])
+@pytest.mark.parametrize("plugin", ["tencentcloud", "random", "tls"])
+def test_the_pages_install_the_pinned_version_of_each_provider_plugin(page: str, plugin: str) -> None:
+    assert install_command(plugin) in [line.strip() for line in (ROOT / page).read_text().splitlines()]

@@ -30,6 +30,7 @@ ELSEWHERE = {
     "localcloud log --follow": "localcloud/api/test_commands.py::test_log_follow_prints_new_requests",
     "tandem --install-completion": "unit/operations/test_command_line.py::test_completion_is_installed_for_the_shell_that_runs_the_command",  # noqa: E501 - one name
     "tandem restore --empty": "unit/operations/test_backup.py::test_the_decision_about_lost_data_is_recorded_on_every_node",  # noqa: E501 - one name
+    "tandem restore --discard": "unit/operations/test_backup.py::test_damaged_data_is_replaced_without_a_backup_only_at_the_operators_word",  # noqa: E501 - one name
 }
 
 

@@ -11,10 +11,11 @@ from typer.core import TyperGroup
 from localcloud.commands.context import DEFAULT_NAME, LONGEST_DELAY_S, Control, Name
 from localcloud.machines.paths import Paths
 
-_HELP = """Inject a fault into an instance, or revert all of them with `heal`.
+_FAULTS = """link-down | link-up | isolate-from PEER | heal | pause | resume | power-off | power-on
+                          | kill PROCESS SIGNAL | fill-disk | cpu-stress [LOOPS] | slow-disk [MIB_PER_SECOND]"""
+_HELP = f"""Inject a fault into an instance, or revert all of them with `heal`.
 
-    localcloud fault NODE link-down | link-up | isolate-from PEER | heal | pause | resume | power-off | power-on
-                          | kill PROCESS SIGNAL | fill-disk | cpu-stress [LOOPS] | slow-disk [MIB_PER_SECOND]
+    localcloud fault NODE {_FAULTS}
     localcloud fault api TARGET ...       (faults of API calls: `localcloud fault api --help`)
 """
 
@@ -48,8 +49,10 @@ def takeover_delay(
 @app.command("node", help="Inject a fault into one instance; run as `localcloud fault NODE FAULT`.")
 def fault(
     node: Annotated[str, typer.Argument(metavar="NODE", help="Name, host name or id of the instance.")],
-    fault_name: Annotated[str, typer.Argument(metavar="FAULT")],
-    arguments: Annotated[list[str] | None, typer.Argument(metavar="...")] = None,
+    fault_name: Annotated[str, typer.Argument(metavar="FAULT", help=" ".join(_FAULTS.split()))],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="ARGUMENT", help="Arguments of the fault, for example PEER.")
+    ] = None,
     name: Name = DEFAULT_NAME,
 ) -> None:
     """Inject the fault, and print its effect and time in milliseconds."""

@@ -91,7 +91,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     control: ApiSocket = None,
 ) -> None:
-    """Show instances, networks, and the holder of each HAVIP. With --control: the records of a `localcloud api`."""
+    """Show instances, networks, and which instance holds each HAVIP. --control: records of a `localcloud api`."""
     if control is not None:
         _print_api_status(ask_admin(name, control, "GET", "/status"), as_json=as_json)
         return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -55,7 +54,6 @@ class Holders:
         self._lock = threading.RLock()
         self._locations: dict[tuple[str, IPv4Address], _HavipLocation] = {}
         self._holder_by_havip: dict[str, str] = {}  # instance IDs
-        self._moved_at: dict[str, float] = {}
         self._pending: dict[str, _Pending] = {}
 
     def follow(self, plan: NetworkPlan) -> None:
@@ -85,11 +83,6 @@ class Holders:
     def holder(self, havip_id: str) -> str | None:
         with self._lock:
             return self._holder_by_havip.get(havip_id)
-
-    def moved_at(self, havip_id: str) -> float:
-        """Time of the last change of holder, by time.monotonic(). Raises KeyError if it never changed."""
-        with self._lock:
-            return self._moved_at[havip_id]
 
     def set_delay(self, seconds: float) -> None:
         """Set the delay between an announcement and its effect, for announcements from now on."""
@@ -151,7 +144,6 @@ class Holders:
             # Redirect the packets first: the API must not report a holder that does not receive traffic yet.
             self._network.set_holder(location.vpc, location.subnet, location.havip.address, mac)
             self._holder_by_havip[location.havip.havip_id] = instance_id
-            self._moved_at[location.havip.havip_id] = time.monotonic()
             if self.takeover_delay_s > 0:
                 self._guard()
                 self._network.announce(location.subnet, location.havip.address, mac)

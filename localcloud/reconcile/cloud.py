@@ -155,18 +155,6 @@ class Cloud:
         with self._lock:
             return network_plan.plan(self._begin(""))
 
-    def wait_until_settled(self, timeout_s: float = 10.0) -> None:
-        """Block until the infrastructure matches the records. Raises TimeoutError."""
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            with self._lock:
-                self._run_due_jobs()
-                idle = not self._store.committed.records.get(Job)
-            if idle and self._machines.idle() and self._network.idle():
-                return
-            time.sleep(0.005)
-        raise TimeoutError(f"the infrastructure does not match the records after {timeout_s} s: {self.status()}")
-
     def status(self) -> dict[str, Any]:
         """Return the data of `localcloud status`: counts of records, state of the workers, last errors."""
         with self._lock:

@@ -164,10 +164,6 @@ class MachineWorker:
         with self._lock:
             self._in_progress.pop(record_id, None)
 
-    def idle(self) -> bool:
-        with self._lock:
-            return not self._in_progress
-
     def status(self) -> dict[str, Any]:
         with self._lock:
             return {"in_progress": sorted(self._in_progress)}

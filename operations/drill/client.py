@@ -27,7 +27,9 @@ async def main(settings: dict[str, Any]) -> None:
             await user.start()
             streams = user.streams(settings["scale"])
         else:
-            streams = plain_streams(settings["api"], settings["path"], settings["scale"])
+            streams = plain_streams(
+                settings["api"], settings["path"], settings["scale"], any_answer=settings["any_answer"]
+            )
         print("ready", flush=True)
         waiting = asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
         waiting.add_done_callback(lambda _: stop.set())

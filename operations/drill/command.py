@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from rich.text import Text
 from operations.drill.faults import FAULTS, Case, Target, choose
 from operations.engine import Engine, open_engine
 from operations.errors import OperationError
+from operations.files import write_file
 from operations.localcloud import find_command
 from operations.workspace import PROJECT_ROOT, find_workspace
 
@@ -43,8 +45,8 @@ def drill(
     *,
     on: Annotated[list[str] | None, typer.Option("--on", help="Only on this node: master, backup, data, both.")] = None,
     show: Annotated[bool, typer.Option("--list", help="List the faults and run nothing.")] = False,
-    repeat: Annotated[int, typer.Option(min=1, max=10, help="Inflict each fault so often in a row.")] = 1,
-    runs: Annotated[int, typer.Option(min=1, max=100, help="Run each case so often, each with its own load.")] = 1,
+    repeat: Annotated[int, typer.Option(min=1, max=10, help="Number of times to inflict each fault in a row.")] = 1,
+    runs: Annotated[int, typer.Option(min=1, max=100, help="Number of runs of each case, each with its own load.")] = 1,
     scale: Annotated[float, typer.Option(min=0.01, max=2, help="Request rates, as a multiple of the full ones.")] = 1.0,
     watch: Annotated[float | None, typer.Option(min=1, max=600, help="Seconds until a fault is undone.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file.")] = None,
@@ -108,6 +110,13 @@ def _inflict(arguments: Sequence[str]) -> str:
     return done.stdout
 
 
+def interrupt_on_signals() -> None:
+    """End as with Ctrl+C when the terminal closes or a job is cancelled, so that the fault is undone."""
+    for ending in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # as with nohup
+            signal.signal(ending, signal.default_int_handler)
+
+
 def _run(
     running: Any, cases: Sequence[Case], setting: Any, output: Output, other: Mapping[str, Any] | None
 ) -> dict[str, Any]:
@@ -116,6 +125,7 @@ def _run(
     from operations.drill.report import make_report  # noqa: PLC0415 - see `drill`
     from operations.drill.timeline import to_data  # noqa: PLC0415 - see `drill`
 
+    interrupt_on_signals()
     done: list[dict[str, Any]] = []
     report = make_report(setting, done)
     for run in running.run(cases):
@@ -123,8 +133,7 @@ def _run(
         report = make_report(setting, done)
         for path, text in ((output.json, json.dumps(report)), (output.html, render_page(report, other))):
             assert path is not None
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            write_file(path, text)
     return report
 
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from operations.drill.faults import Case, Planned, Target
+from operations.drill.faults import Action, Case, Planned, Target
 from operations.drill.result import Result
 from operations.drill.site import DrillError, Site
+from operations.errors import OperationError
 from operations.switchover import find_public_answer
 from provisioning.cloud_calls import CallApi
 from provisioning.errors import ProvisioningError
@@ -61,7 +62,7 @@ class CaseRun:
 class Options:
     profile: str
     scale: float = 1.0
-    repeat: int = 1  # inflict each fault so often in a row, on the node that is master (or backup) then
+    repeat: int = 1  # number of times to inflict each fault in a row, on the node that is master (or backup) then
     watch_s: float | None = None
 
 
@@ -122,20 +123,46 @@ class Drill:
         """Inflict the fault, watch, undo it, and wait until all nodes serve again."""
         fault = run.case.fault
         nodes = self._nodes(run.case.target, self.site.states())
-        if isinstance(fault.inflict, Planned):
-            injection = Injection(nodes, self.now())
-            self._switch_over()
-        else:
-            action = fault.inflict
-            injection = Injection(nodes, min(in_parallel(nodes, lambda node: self.site.apply(action, node))))
-        run.injections.append(injection)
-        self.sleep((self.options.watch_s or WATCH_S[self.options.profile]) + fault.lasts_s)
-        if fault.undo is not None:
-            for node in nodes:
-                at = self.site.apply(fault.undo, node)
-                injection.undone = injection.undone or at
+        injection = Injection(nodes, self.now())
+        with self._undone(fault.undo, injection):
+            if isinstance(fault.inflict, Planned):
+                self._switch_over()
+            else:
+                action = fault.inflict
+                injection.at = min(in_parallel(nodes, lambda node: self.site.apply(action, node)))
+            run.injections.append(injection)
+            self.sleep((self.options.watch_s or WATCH_S[self.options.profile]) + fault.lasts_s)
         self.wait_until_ready()
         injection.ready = self.now()
+
+    @contextmanager
+    def _undone(self, undo: Action | None, injection: Injection) -> Generator[None]:
+        """Undo the fault on all nodes after the block, even if that was interrupted: nodes must not stay broken."""
+        try:
+            yield
+        except BaseException:
+            for error in self._undo(undo, injection):
+                self.report(f"The fault was not undone: {error}")
+            raise
+        errors = self._undo(undo, injection)
+        for error in errors[1:]:
+            self.report(f"The fault was not undone: {error}")
+        if errors:
+            raise errors[0]
+
+    def _undo(self, undo: Action | None, injection: Injection) -> list[OperationError | ProvisioningError]:
+        """Try it on each node. Returns the errors."""
+        errors: list[OperationError | ProvisioningError] = []
+        if undo is None:
+            return errors
+        for node in injection.nodes:
+            try:
+                at = self.site.apply(undo, node)
+            except (OperationError, ProvisioningError) as error:
+                errors.append(error)
+            else:
+                injection.undone = injection.undone or at
+        return errors
 
     def _switch_over(self) -> None:
         inventory = self.site.group.inventory

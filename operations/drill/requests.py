@@ -33,6 +33,7 @@ class Stream:
     # A request that meets the end of a kept connection is repeated on a new one, as HTTP clients do (RFC 9110, 9.2.2).
     idempotent: bool = True
     expected: bytes = b""  # must be in the body of a correct response
+    any_answer: bool = False  # of a site, whose answers are not known: only an error of the server is wrong
     headers: Callable[[], Mapping[str, str]] = field(default=dict[str, str])  # read when a request leaves
     refused: Callable[[], Awaitable[None]] | None = None  # called after a 401, for example to log in again
 
@@ -66,6 +67,7 @@ class Record:
     took: float  # seconds until the whole response had arrived, or until the failure
     status: int  # 0 without a response
     error: str = ""
+    any_answer: bool = False  # see Stream
 
 
 class Sender:
@@ -162,7 +164,7 @@ class Sender:
                 status, error = 0, f"unexpected response: {response.body[:100]!r}"
         except (OSError, EOFError) as failed:  # TimeoutError is an OSError
             error = f"{type(failed).__name__}: {failed}"
-        record = Record(stream.name, began, time.monotonic() - clock, status, error)
+        record = Record(stream.name, began, time.monotonic() - clock, status, error, stream.any_answer)
         self._out.write(json.dumps(asdict(record)) + "\n")
         if status == _UNAUTHORIZED and stream.refused is not None and not self._refused.locked():
             async with self._refused:  # one login for all requests with the old token

@@ -20,6 +20,7 @@ from operations.errors import OperationError
 from provisioning.change_lock import locked
 from provisioning.errors import ProvisioningError
 from provisioning.health.checks import Group
+from provisioning.health.public_checks import Service
 from provisioning.ssh.agent_calls import Connection
 from provisioning.ssh.connections import Connect, ask_each
 from provisioning.traffic.serving import NodeState, read_states
@@ -109,13 +110,11 @@ class Site:
         """Send requests from the client while the block runs. The result is complete afterwards. Raises DrillError."""
         public, out = self.group.public, folder / "requests.jsonl"
         domains = {service.name: service.domain for service in public.services}
-        first = next((service for service in public.services if service.https), None)
-        if first is None:
-            raise DrillError("the drill needs a site with HTTPS to send requests to\n  look at: tandem:nginx.sites")
+        service = choose_service(public.services)
         settings: Mapping[str, Any] = {
-            "address": public.addresses[0].ip, "ca_certificate": first.ca, "out": str(out), "scale": scale,
-            "api": first.domain, "path": first.path, "authz": domains.get("authz", ""), "password": public.password,
-            "sources": self.sources(),
+            "address": public.addresses[0].ip, "ca_certificate": service.ca, "out": str(out), "scale": scale,
+            "api": service.domain, "path": service.path, "any_answer": not service.iam,
+            "authz": domains.get("authz", ""), "password": public.password, "sources": self.sources(),
         }  # fmt: skip
         result = Result()
         command = self.client([sys.executable, "-m", "operations.drill.client"])
@@ -141,6 +140,14 @@ class Site:
                 process.stdin.close()  # ends the load
                 process.wait(timeout=CLIENT_END_S)
         result.records = read_records(out)
+
+
+def choose_service(services: Sequence[Service]) -> Service:
+    """The service that the load is sent to: iam-apiserver, or the first site with HTTPS. Raises DrillError."""
+    secure = [service for service in services if service.https]
+    if not secure:
+        raise DrillError("the drill needs a site with HTTPS to send requests to\n  look at: tandem:nginx.sites")
+    return next((service for service in secure if service.name == "api"), secure[0])
 
 
 def _time_of(output: str) -> float:

@@ -72,9 +72,9 @@ class User:
         return response.json()
 
 
-def plain_streams(domain: str, path: str, scale: float) -> list[Stream]:
+def plain_streams(domain: str, path: str, scale: float, *, any_answer: bool = False) -> list[Stream]:
     """Requests that need no login."""
     return [
-        Stream(NEW, 200 * scale, domain, path),
-        Stream(KEPT, 200 * scale, domain, path, keep_alive=True),
+        Stream(NEW, 200 * scale, domain, path, any_answer=any_answer),
+        Stream(KEPT, 200 * scale, domain, path, keep_alive=True, any_answer=any_answer),
     ]

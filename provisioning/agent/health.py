@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from typing import Any
 
-from . import kinds, undelivered
+from . import access_log, kinds, undelivered
 from .drained import drained_routers
 from .node import Node, StepError
 from .results import FAIL, fail, ok, warning
@@ -25,9 +24,6 @@ _SECOND_LOOK_S = 2.0
 _USED_WARNING, _USED_FAIL = 0.85, 0.95  # of the space or the inodes of a file system
 _SMALLEST_FREE = 64 * 1024 * 1024  # bytes
 _FILE_SYSTEMS = ("/", "/var", "/var/log", "/var/lib/mysql", "/var/lib/redis", "/srv/tandem", "/tmp", "/run")  # noqa: S108 - only their free space is read
-# The last server that was tried, in both formats of the access log.
-_UPSTREAM = re.compile(r"""upstream(?:=|":")(?:[^ "]+, )*([^ "]+)(?:"| upstream_status)""")
-_ACCESS_LOG = "/var/log/nginx/access.log"
 _UNIT_PROPERTIES = "Id,LoadState,ActiveState,SubState,NRestarts,Result,ActiveEnterTimestampMonotonic"
 
 
@@ -63,11 +59,11 @@ def gate(node: Node, *, kind: str, deadline_s: float, nonce: str = "", **item: A
 def spread(node: Node, *, nonce: str) -> dict[str, int]:
     """The number of requests with this nonce in the URL by upstream address, from nginx's access log."""
     found: dict[str, int] = {}
-    lines = node.run(["tail", "-n", "2000", _ACCESS_LOG]).out.splitlines()
+    lines = node.run(["tail", "-n", "2000", access_log.PATH]).out.splitlines()
     for line in lines:
-        match = _UPSTREAM.search(line) if nonce in line else None
-        if match:
-            found[match[1]] = found.get(match[1], 0) + 1
+        server = access_log.last_upstream(line) if nonce in line else ""
+        if server:
+            found[server] = found.get(server, 0) + 1
     return found
 
 

@@ -7,6 +7,7 @@ import json
 import re
 from typing import Any
 
+from . import access_log
 from .drained import drained_routers
 from .kinds import rpm
 from .node import NOT_FOUND, Node
@@ -14,14 +15,12 @@ from .previous import version_facts
 from .serving import addresses_held, read_node_file
 from .systemd import unit_facts
 
-ACCESS_LOG = "/var/log/nginx/access.log"
 ERROR_LOG = "/var/log/nginx/error.log"
 _WINDOW_S = 10
 _TAIL_BYTES = 512 * 1024
 _PACKAGES = ("nginx", "keepalived", "mariadb-server", "redis-server", "redis")  # the last one on the RHEL family
 # keepalived writes "(VI_1) Entering MASTER STATE"; journalctl -o short-unix begins each line with the seconds.
 _TRANSITION = re.compile(r"^(\d+\.\d+) .*\((\S+)\) Entering (MASTER|BACKUP|FAULT) STATE", re.MULTILINE)
-_REQUEST = re.compile(r'\[(\d\d/\w{3}/\d{4}:[\d:]{8} [+-]\d{4})\] "[^"]*" (\d{3}) ')
 _ERROR = re.compile(r"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) (.*)$", re.MULTILINE)
 
 
@@ -44,13 +43,13 @@ def status(node: Node, *, virtual_ips: list[str], links: list[str]) -> dict[str,
 
 def traffic(node: Node) -> dict[str, float]:
     """Requests and errors (5xx) in nginx's access log within the last seconds, and the length of that time."""
-    now, path = node.wall_clock(), node.at(ACCESS_LOG)
+    now, path = node.wall_clock(), node.at(access_log.PATH)
     if not path.exists():
         return {"requests": 0, "errors": 0, "seconds": _WINDOW_S}
     with path.open("rb") as log:
         log.seek(max(0, path.stat().st_size - _TAIL_BYTES))
         text = log.read().decode("utf-8", "replace")
-    found = [(_seconds(at), code) for at, code in _REQUEST.findall(text)]
+    found = access_log.requests(text)
     recent = [(at, code) for at, code in found if at > now - _WINDOW_S]
     # A busy log has more lines in this time than were read.
     complete = not found or found[0][0] <= now - _WINDOW_S or path.stat().st_size <= _TAIL_BYTES
@@ -133,7 +132,3 @@ def _packages(node: Node) -> dict[str, str]:
         return rpm.facts(node, list(_PACKAGES))
     rows = [line.split("\t") for line in shown.out.splitlines()]
     return {row[0]: row[2] for row in rows if row[1:2] == ["installed"]}
-
-
-def _seconds(text: str) -> float:
-    return dt.datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z").timestamp()

@@ -130,14 +130,13 @@ def bring_up(node: Node, unit: str, *, enabled: bool, running: bool) -> list[str
     state: dict[str, Any] = unit_facts(node, [unit]).get(unit, {})
     done: list[str] = []
     # systemd is queried too: an earlier unit may have done the daemon-reload before this unit's files were written.
-    if state.get("needs_daemon_reload") or "daemon-reload" in read_pending(node):
+    if not state.get("loaded") or state.get("needs_daemon_reload") or "daemon-reload" in read_pending(node):
         done = settle(node, "daemon-reload")
         state = unit_facts(node, [unit]).get(unit, {})
     pending = [action for action in read_pending(node) if action.split(" ", 1)[-1] == unit]
     if enabled != bool(state.get("enabled")):
         node.before("enable " + unit)
-        node.run_checked(f"unit {unit}", ["systemctl", "enable" if enabled else "disable", "-q", unit])
-        done.append(("enabled " if enabled else "disabled ") + unit)
+        done += _enable(node, unit) if enabled else _disable(node, unit)
     if not running:
         if state.get("active"):
             node.before("stop " + unit)
@@ -168,6 +167,24 @@ def bring_down(node: Node, unit: str) -> list[str]:
         done.append("stopped " + unit)
     if state.get("loaded") and state.get("enabled"):
         node.before("disable " + unit)
-        node.run_checked(f"unit {unit}", ["systemctl", "disable", "-q", unit])
-        done.append("disabled " + unit)
+        done += _disable(node, unit)
     return done
+
+
+def _enable(node: Node, unit: str) -> list[str]:
+    """Enable a unit. systemd reads its unit files again only if the new links matter before the next boot.
+
+    `systemctl enable` reads all of them, and for a unit that has an init script as well, twice.
+    """
+    result = node.run(["systemctl", "enable", "--no-reload", unit], env={"SYSTEMCTL_SKIP_SYSV": "1"})
+    if result.code:
+        raise StepError(f"unit {unit}", f"systemctl enable {unit} failed", result.err)
+    links = [line for line in result.err.splitlines() if line.startswith("Created symlink ")]
+    if any(".target.wants/" not in link for link in links):
+        node.run_checked("daemon-reload", ["systemctl", "daemon-reload"])
+    return ["enabled " + unit]
+
+
+def _disable(node: Node, unit: str) -> list[str]:
+    node.run_checked(f"unit {unit}", ["systemctl", "disable", "-q", unit])
+    return ["disabled " + unit]

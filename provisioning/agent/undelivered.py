@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import Any
 
 from .node import Node
@@ -16,7 +18,7 @@ def check(node: Node) -> list[dict[str, Any]]:
     folder = node.at(QUEUES)
     found: list[dict[str, Any]] = []
     for queue in sorted(folder.iterdir()) if folder.exists() else []:
-        waiting = [path.stat().st_mtime for path in queue.glob("*.json")]
+        waiting = _times(queue)
         waited_s = node.wall_clock() - min(waiting) if waiting else 0.0
         if waited_s > _LATE_S:
             seen = (
@@ -25,4 +27,13 @@ def check(node: Node) -> list[dict[str, Any]]:
             found.append(warning("notifications", seen, "journalctl -u tandem-notify"))
         else:
             found.append(ok("notifications", f"{queue.name}: confirmed"))
+    return found
+
+
+def _times(queue: Path) -> list[float]:
+    """When each event of a queue was recorded. The notifier deletes events meanwhile."""
+    found: list[float] = []
+    for path in queue.glob("*.json"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(path.stat().st_mtime)
     return found

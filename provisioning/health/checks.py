@@ -22,8 +22,9 @@ from provisioning.health.group_checks import (
     check_spread,
     find_queue,
 )
+from provisioning.health.login_check import check_login
 from provisioning.health.node_checks import NodeState, check_node, unreachable
-from provisioning.health.public_checks import Address, Service, check_login, check_services, request
+from provisioning.health.public_checks import Address, Service, check_services, request
 from provisioning.health.results import CheckResult, HealthReport, Level, fail
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.base import Item

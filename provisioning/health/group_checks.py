@@ -18,6 +18,7 @@ from provisioning.kinds.base import Item
 from provisioning.kinds.file import File
 from provisioning.parallel import in_parallel
 from provisioning.ssh.agent_calls import Connection
+from provisioning.upstreams import UPSTREAMS_FILE
 
 GROUP = "group"
 _CLOCK_WARNING_S, _CLOCK_FAIL_S = 2.0, 30.0
@@ -25,7 +26,6 @@ _CLOCK_WARNING_S, _CLOCK_FAIL_S = 2.0, 30.0
 SETTLE_S = 6.0
 _LONGEST_WAIT_S = 40.0  # for an audit record
 _VRRP = "VRRP (protocol 112) between the nodes: nft list ruleset on both, the security group; journalctl -u keepalived"
-UPSTREAMS = "/etc/nginx/conf.d/upstreams.conf"
 _PUMP = "journalctl -u iam-pump -u redis-server (redis on the RHEL family) on all nodes; the sink of iam-pump"
 
 
@@ -48,14 +48,14 @@ def check_masters(virtual_ips: Sequence[str], states: Sequence[NodeState]) -> li
 
 
 def check_clocks(states: Sequence[NodeState]) -> list[CheckResult]:
-    """Compare the clocks of the nodes with this computer's: tokens and certificates depend on them."""
+    """Compare the clocks of the nodes with that of the operator's host: tokens and certificates depend on them."""
     results: list[CheckResult] = []
     for state in states:
         if not state.reached:
             continue
         behind = abs(state.offset_s)
-        seen = f"{behind:.1f} s {'behind' if state.offset_s < 0 else 'ahead of'} this computer"
-        look_at = f"timedatectl on {state.name} and on this computer"
+        seen = f"{behind:.1f} s {'behind' if state.offset_s < 0 else 'ahead of'} the operator's host"
+        look_at = f"timedatectl on {state.name} and on the operator's host"
         if behind >= _CLOCK_FAIL_S:
             results.append(fail(state.name, "clock", seen, look_at))
         elif behind >= _CLOCK_WARNING_S:
@@ -131,7 +131,10 @@ def check_spread(
 ) -> list[CheckResult]:
     """Check that the requests whose URL contains the nonce were answered by all nodes."""
     configured = "".join(
-        item.text for of_node in items.values() for item in of_node if isinstance(item, File) and item.path == UPSTREAMS
+        item.text
+        for of_node in items.values()
+        for item in of_node
+        if isinstance(item, File) and item.path == UPSTREAMS_FILE
     )
     if "ip_hash;" in configured or len(inventory.nodes) < 2:  # noqa: PLR2004 - one node has nothing to balance
         return []
@@ -147,5 +150,5 @@ def check_spread(
     missing = [name for name, count in by_node.items() if not count]
     if not missing:
         return [ok(GROUP, "spread", seen)]
-    look_at = f"the services on {', '.join(missing)}; {UPSTREAMS} and /var/log/nginx/error.log on the master"
+    look_at = f"the services on {', '.join(missing)}; {UPSTREAMS_FILE} and /var/log/nginx/error.log on the master"
     return [warning(GROUP, "spread", f"{seen} of {counted.total()} requests", look_at)]

@@ -21,6 +21,7 @@ from provisioning.ssh.agent_calls import Connection
 
 DEADLINE_S = 60.0
 _SHOWN_DRIFT = 5
+_CA_RENEWAL = "tandem:credentials.generation.ca: increase it, then tandem up; nothing else renews the CA of the stack"
 _PEM = "-----BEGIN CERTIFICATE-----"
 
 
@@ -56,7 +57,10 @@ def check_node(
     except ProvisioningError as error:
         return unreachable(name, error)
     results = [CheckResult.from_data(name, each) for each in answer["results"]]
-    results += [_configuration(name, items, Facts.from_answer(facts), revision), *_certificates(name, items, began)]
+    results += [
+        _configuration(name, items, Facts.from_answer(facts), revision),
+        *check_certificates(name, items, began),
+    ]
     ended, now = clock(), float(answer["now"])
     offset_s = now - began if now < began else max(0.0, now - ended)  # 0: during the call
     located = [_with_node(result) for result in results]
@@ -103,13 +107,20 @@ def _configuration(name: str, items: Sequence[Item], facts: Facts, revision: str
     return fail(name, "configuration", "; ".join(lines[:_SHOWN_DRIFT]) + more, "tandem up corrects it")
 
 
-def _certificates(name: str, items: Sequence[Item], now: float) -> list[CheckResult]:
+def check_certificates(name: str, items: Sequence[Item], now: float) -> list[CheckResult]:
     """Judge the deployed certificates by their text in the manifest; a different file on the node is drift."""
     moment = datetime.fromtimestamp(now, UTC)
     results: list[CheckResult] = []
     for item in items:
         if isinstance(item, File) and item.text.startswith(_PEM):
             leaf = x509.load_pem_x509_certificates(item.text.encode())[0]
-            file = item.path.rpartition("/")[2]
-            results.append(judge_validity(name, leaf.not_valid_before_utc, leaf.not_valid_after_utc, moment, file))
+            more = {"file": item.path.rpartition("/")[2], **({"look_at": _CA_RENEWAL} if _is_ca(leaf) else {})}
+            results.append(judge_validity(name, leaf.not_valid_before_utc, leaf.not_valid_after_utc, moment, **more))
     return results
+
+
+def _is_ca(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False

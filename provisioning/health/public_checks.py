@@ -10,7 +10,7 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -18,9 +18,7 @@ from typing import Any, Literal
 
 import httpx
 
-from provisioning.agent.kinds.iam_account import RESOURCE, sign
 from provisioning.health.results import CheckResult, Level, fail, ok, warning
-from provisioning.kinds.iam_account import USER
 from settings.credentials import SERVED_NAMES
 
 REQUEST_TIMEOUT_S = 5.0
@@ -87,8 +85,13 @@ def _check_service(address: Address, service: Service) -> list[CheckResult]:
     return [*results, *([_check_large_body(address, service)] if large_body else [])]
 
 
+def check_answer(address: Address, service: Service) -> CheckResult:
+    """Whether a domain answers as clients expect: over HTTPS, or over plain HTTP if the site has no HTTPS."""
+    return _check_https(address, service)[0] if service.https else _check_http(address, service)
+
+
 def _check_http(address: Address, service: Service) -> CheckResult:
-    target = _target(address, service)
+    target = target_of(address, service)
     try:
         response = _get_plain(address, service, service.path)
     except httpx.HTTPError as error:
@@ -118,7 +121,7 @@ def _shows_block_page(response: httpx.Response) -> bool:
     return _BLOCK_PAGE in response.headers.get("Location", "") + response.text
 
 
-def _target(address: Address, service: Service) -> str:
+def target_of(address: Address, service: Service) -> str:
     return f"{service.domain} ({address.ip})"
 
 
@@ -148,7 +151,7 @@ def request(
 
 
 def _check_https(address: Address, service: Service) -> list[CheckResult]:
-    target = _target(address, service)
+    target = target_of(address, service)
     response, seen, certificate = request(address, service, "GET", service.path)
     if response is None:
         return [fail(target, "https", seen, _explain(address, seen))]
@@ -172,19 +175,21 @@ def check_validity(target: str, certificate: dict[str, Any], now: datetime | Non
     return judge_validity(target, start, end, now or datetime.now(UTC))
 
 
-def judge_validity(target: str, start: datetime, end: datetime, now: datetime, file: str = "") -> CheckResult:
+def judge_validity(
+    target: str, start: datetime, end: datetime, now: datetime, *, file: str = "", look_at: str = _RENEWAL
+) -> CheckResult:
     """Warn 30 days before the end, or a third of the validity period if that is shorter."""
     name = f"{file}: " if file else ""
     if now > end:
-        return fail(target, "certificate", f"{name}expired on {end:%Y-%m-%d %H:%M} UTC", _RENEWAL)
+        return fail(target, "certificate", f"{name}expired on {end:%Y-%m-%d %H:%M} UTC", look_at)
     if end - now < min(WARNING_PERIOD, (end - start) / 3):
         seen = f"{name}expires in {(end - now).days} days, on {end:%Y-%m-%d %H:%M} UTC"
-        return warning(target, "certificate", seen, _RENEWAL)
+        return warning(target, "certificate", seen, look_at)
     return ok(target, "certificate", f"{name}{(end - now).days} days left")
 
 
 def _check_redirect(address: Address, service: Service) -> CheckResult:
-    target, expected = _target(address, service), f"https://{service.domain}{service.path}"
+    target, expected = target_of(address, service), f"https://{service.domain}{service.path}"
     try:
         response = _get_plain(address, service, service.path)
     except httpx.HTTPError as error:
@@ -198,7 +203,7 @@ def _check_redirect(address: Address, service: Service) -> CheckResult:
 
 def _check_large_body(address: Address, service: Service) -> CheckResult:
     """Announce a body larger than any limit. Nothing of it is sent."""
-    target = _target(address, service)
+    target = target_of(address, service)
     try:
         with (
             socket.create_connection((address.ip, address.https_port), REQUEST_TIMEOUT_S) as plain,
@@ -237,41 +242,3 @@ def _refuses_unknown_names(address: Address) -> bool:
         return any(text in str(error) for text in _UNRECOGNIZED_NAME)
     except OSError:
         return False
-
-
-def check_login(
-    address: Address,
-    services: Sequence[Service],
-    password: str,
-    nonce: str,
-    *,
-    user: str = USER,
-    clock: Callable[[], float] = time.time,
-) -> list[CheckResult]:
-    """Log in and ask for an authorization decision as a client does. The gates have created the account."""
-    api, authz = (next(service for service in services if service.name == name) for name in ("api", "authz"))
-    target, look_at = _target(address, api), "the line `login` of each node; journalctl -u iam-apiserver"
-    body = {"username": user, "password": password}
-    response, seen, _ = request(address, api, "POST", "/login", json=body)
-    status = response.status_code if response is not None else 0
-    if response is None or not response.is_success:
-        judge = warning if status in {401, 429} else fail  # 401: the nodes' own check tells why; 429: limited by nginx
-        return [judge(target, "login", f"POST /login as {user}: {seen}", look_at)]
-    headers = {"Authorization": f"Bearer {response.json()['token']}"}
-    listed, seen, _ = request(address, api, "GET", "/v1/secrets?offset=0&limit=10", headers=headers)
-    found: list[dict[str, Any]] = (listed.json().get("items") or []) if listed is not None else []
-    if not found:
-        return [fail(target, "login", f"GET /v1/secrets as {user}: {seen}", look_at)]
-    token = sign(found[0]["secretID"], found[0]["secretKey"], clock() + 300)
-    asked = {"subject": f"users:{user}", "action": "check", "resource": f"{RESOURCE}:{nonce}"}
-    decision, seen, _ = request(
-        address, authz, "POST", "/v1/authz", json=asked, headers={"Authorization": f"Bearer {token}"}
-    )
-    target = _target(address, authz)
-    allowed = decision is not None and decision.is_success and decision.json().get("allowed") is True
-    result = (
-        ok(target, "authorization", "allowed")
-        if allowed
-        else fail(target, "authorization", f"POST /v1/authz: {seen}", "journalctl -u iam-authz-server on the nodes")
-    )
-    return [ok(_target(address, api), "login", f"as {user}"), result]

@@ -20,8 +20,11 @@ _WARNING_S = 30 * 86400.0
 def validity(file: str) -> tuple[float, float]:
     """The begin and end of the first certificate in a file, in seconds since the epoch. Raises OSError, ValueError."""
     command = ["openssl", "x509", "-in", file, "-noout", "-startdate", "-enddate"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    begin, end = (line.partition("=")[2] for line in shown.splitlines())
+    shown = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if shown.returncode:
+        # The reason is in the first or in the last line, depending on the version of OpenSSL.
+        raise ValueError("; ".join(shown.stderr.split("\n")).strip("; ")[:500] or f"exit code {shown.returncode}")
+    begin, end = (line.partition("=")[2] for line in shown.stdout.splitlines())
     return ssl.cert_time_to_seconds(begin), ssl.cert_time_to_seconds(end)
 
 

@@ -40,7 +40,7 @@ LOG = "/var/log/keepalived.log"
 QUEUE = "/var/lib/tandem/events"
 SEQUENCE_FILE = "/var/lib/tandem/event-sequence"
 LONGEST_QUEUE = 1000  # a receiver that is away for days must not fill the disk
-REPEATED_S = 10.0  # keepalived reports a second master with each advertisement that it receives
+QUIET_S = 10.0  # keepalived reports a second master with each advertisement that it receives
 RETRY_S = 1.0  # after a failed write, for example to a full disk
 
 # keepalived's word for an advertisement of a node that considers itself master too.
@@ -56,7 +56,7 @@ class Events:
         self._group, self._node, self._addresses = group, node, addresses
         self.state = {"vrrp": {}, "health": {}, **state}
         self.sequence = sequence
-        self._second_master: dict[str, float] = {}  # the time of the last report, by instance
+        self._second_master: dict[str, float] = {}  # when its last advertisement was received, by instance
 
     def event(self, line: str, *, at: str, now: float) -> Event | None:
         """Return the event of a line, or None if the line repeats the current state or is not for us.
@@ -67,12 +67,15 @@ class Events:
         subject, _, rest = rest.lstrip().removeprefix('"').partition('"')
         word, _, seen = rest.strip().partition(" ")
         if kind == "INSTANCE" and word == SECOND_MASTER:
-            if now - self._second_master.get(subject, -REPEATED_S) < REPEATED_S:
+            last, self._second_master[subject] = self._second_master.get(subject), now
+            if last is not None and now - last < QUIET_S:
                 return None
-            self._second_master[subject] = now
             return self._new("vrrp", subject, "SECOND_MASTER", at, "another node sends advertisements as master")
         if kind == "INSTANCE" and word in _STATES:
-            return self._new("vrrp", subject, word, at, "")
+            changed = self._new("vrrp", subject, word, at, "")
+            if changed:
+                self._second_master.pop(subject, None)
+            return changed
         if kind == "HEALTH" and word in ("failed", "healthy"):
             return self._new("health", subject, word, at, seen)
         return None

@@ -1,7 +1,7 @@
 """Sends the events of this node to the receivers in /etc/tandem/notifications.json. Standard library only.
 
 Events are files below EVENTS, in the order of their names. Each receiver has a queue on disk with hard links to the
-events that it has not confirmed, and a thread of its own, so that one that is away delays no other. An event leaves the
+events that it has not confirmed, and a separate thread, so that one that is away delays no other. An event leaves the
 queue when the receiver has confirmed it: none is lost, and only a power failure between the two can repeat one. At
 SIGTERM every queue is sent once more; keepalived and nginx have stopped before (tandem-notify.service).
 """
@@ -31,7 +31,6 @@ POLL_S = 0.5
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 EARLIER_S = 600.0  # before the settings were written
 LONGEST_QUEUE = 500  # of one receiver; the oldest events are dropped first
-_TOO_MANY_REQUESTS = 429
 
 
 class DeliveryError(Exception):
@@ -229,17 +228,27 @@ class Channel:
             if stop():
                 return False
             try:
-                self._receiver.send(read_event(path), timeout_s)
+                event = read_event(path)
+            except FileNotFoundError:  # just dropped from the full queue
+                continue
+            try:
+                self._receiver.send(event, timeout_s)
             except DeliveryError as error:
-                if not self._failed:
-                    self._report(f"{self.name}: {error}; the event is sent again until it is confirmed")
-                self._failed = True
-                return False
-            path.unlink()
+                return self._fail(str(error))
+            except Exception as error:  # noqa: BLE001 - of `email` or `smtplib`; the thread must not end
+                return self._fail(f"{type(error).__name__} while the event was sent")  # its text may contain a secret
+            with contextlib.suppress(FileNotFoundError):  # dropped meanwhile
+                path.unlink()
             if self._failed:
                 self._report(f"{self.name}: confirmed again")
             self._failed = False
         return True
+
+    def _fail(self, reason: str) -> bool:
+        if not self._failed:
+            self._report(f"{self.name}: {reason}; the event is sent again until it is confirmed")
+        self._failed = True
+        return False
 
     def drop_oldest(self) -> None:
         for path in self.queue()[:-LONGEST_QUEUE]:
@@ -264,11 +273,11 @@ def distribute(events: Path, channels: list[Channel]) -> int:
 
 
 def drop_earlier(events: Path, settings: Path) -> None:
-    """Drop what was recorded before anyone was to be told: a first receiver must not get days of old events."""
-    told_since = settings.stat().st_mtime - EARLIER_S
+    """Drop events from before the settings were written: a first receiver must not get days of old events."""
+    since = settings.stat().st_mtime - EARLIER_S
     for path in events.glob("*.json"):
         with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_mtime < told_since:
+            if path.stat().st_mtime < since:
                 path.unlink()
 
 

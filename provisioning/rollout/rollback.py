@@ -25,7 +25,7 @@ from provisioning.rollout.commit import NodeChange, change_one, make_surrounding
 from provisioning.rollout.restore import restore
 from provisioning.rollout.versions import all_gates
 from provisioning.ssh.agent_calls import Connection
-from provisioning.ssh.connections import Connect, ask_each, connector
+from provisioning.ssh.connections import Connect, connector
 from provisioning.ssh.reachable import Reached, connected
 from provisioning.traffic.havip import Confirm, confirm_with
 
@@ -38,14 +38,6 @@ _NOT_NEEDED = frozenset({"authorized_key"})
 class RollbackResult:
     rejected: str  # the revision that was rolled back
     changed: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, "tuple[str, ...]"])
-
-
-def read_versions(inventory: Inventory, connect: Connect | None = None) -> dict[str, Facts | ProvisioningError]:
-    """The facts with the recorded revisions of each node by its name; an error for a node that cannot be asked."""
-    nodes = inventory.nodes
-    connect = connect or connector(inventory, deadline_s=10)
-    found = ask_each(nodes, connect, lambda connection: _read(connection, inventory))
-    return dict(zip((node.name for node in nodes), found, strict=True))
 
 
 def roll_back(

@@ -137,9 +137,9 @@ def _timer(deployment: Deployment, app: App) -> list[Item]:
     schedule = app.settings.schedule
     assert schedule is not None
     # A node that was off does not know whether another one has run the command meanwhile.
-    alone = len(deployment.nodes_of(app)) == 1
+    single = len(deployment.nodes_of(app)) == 1
     what = f"Runs {app.unit}.service at the times of tandem:services.{app.name}"
-    return [Timer(app.unit, what, calendar=schedule, persistent=alone), LastRun(app.unit)]
+    return [Timer(app.unit, what, calendar=schedule, persistent=single), LastRun(app.unit)]
 
 
 def _condition(deployment: Deployment, app: App) -> str:

@@ -16,12 +16,14 @@ from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.user import User
+from provisioning.programs import database_backup
 from provisioning.rendering import render
 from provisioning.services.data import redis_address
 from provisioning.services.packages import packages
 
 UNIT = "tandem-backup"
 PROGRAM = "/usr/local/lib/tandem/backup"
+_MODULES = "/usr/local/lib/tandem/database_backup"
 UPLOAD = "/usr/local/lib/tandem/backup-upload"
 _RECEIVER = "tandem-backup"  # the account on the second node
 _HOME = "/var/lib/tandem-backup"
@@ -35,14 +37,21 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     return _backup_node(deployment) if node == deployment.backup_node else []
 
 
-def _program(path: str, source: str) -> File:
-    return File(path, resources.files("provisioning.programs").joinpath(source).read_text(encoding="utf-8"), mode=0o755)
+def _uploader() -> File:
+    source = resources.files("provisioning.programs").joinpath("backup_upload.py").read_text(encoding="utf-8")
+    return File(UPLOAD, source, mode=0o755)
 
 
 def _programs(deployment: Deployment, **more: Any) -> list[Item]:
     keep = {"keep_days": deployment.data.backup.keep_days, "keep_weeks": deployment.data.backup.keep_weeks}
+    sources = [file for file in resources.files(database_backup).iterdir() if file.name.endswith(".py")]
     return [
-        _program(PROGRAM, "backup.py"),
+        Directory(_MODULES),
+        *(
+            File(f"{_MODULES}/{file.name}", file.read_text(encoding="utf-8"))
+            for file in sorted(sources, key=lambda file: file.name)
+        ),
+        File(PROGRAM, render("backup/backup.j2", modules=_MODULES), mode=0o755),
         File("/etc/tandem/backup.json", json.dumps({**keep, **more}, indent=2) + "\n"),
     ]
 
@@ -71,7 +80,7 @@ def _data_node(deployment: Deployment) -> list[Item]:
         *_programs(deployment, **given),
         File(f"{_KEYS}/known_hosts", known, mode=0o600),
         File(f"{_KEYS}/key", key, mode=0o600),
-        *([*packages(deployment, "rclone"), _program(UPLOAD, "backup_upload.py")] if bucket is not None else []),
+        *([*packages(deployment, "rclone"), _uploader()] if bucket is not None else []),
         *([_bucket_key()] if bucket is not None and bucket.role is None else []),
         File(
             f"/etc/systemd/system/{UNIT}.service",

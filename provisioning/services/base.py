@@ -34,11 +34,13 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
 
 
 def access(deployment: Deployment) -> list[Item]:
-    """The items of every node including a bastion: the key that logs in, and no temporary host key."""
+    """The items of every node including a bastion: the keys that log in, and no temporary host key."""
     ssh = deployment.distribution.family.ssh_unit
     return [
         OperatingSystem(deployment.distribution.name),
         AuthorizedKey("deployment key", deployment.user, placeholders.placeholder(placeholders.DEPLOYMENT_PUBLIC_KEY)),
+        # A first boot has them from the user data. As items, keys that leave the settings are removed.
+        *(AuthorizedKey(f"key {_name_of(key)}", deployment.user, key) for key in deployment.public_keys),
         # The user data contains the temporary key (first_boot.py). Any process that can read the metadata service could
         # impersonate the node with it. The long-term key is pinned before a rollout starts.
         Absent("/etc/ssh/ssh_host_ecdsa_key", after=(reload(ssh),)),
@@ -46,6 +48,12 @@ def access(deployment: Deployment) -> list[Item]:
         *hardened_ssh(deployment),
         SshServer(ssh),
     ]
+
+
+def _name_of(key: str) -> str:
+    """The comment of a public key, or the end of the key."""
+    _, data, *comment = key.split()
+    return " ".join(comment) or f"...{data[-8:]}"
 
 
 def hardened_ssh(deployment: Deployment) -> list[Item]:

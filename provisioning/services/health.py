@@ -18,6 +18,7 @@ from provisioning.services.data import mariadb_address
 from provisioning.services.packages import packages
 from provisioning.services.upstreams import upstreams
 from provisioning.services.vrrp import Profile, virtual_routers
+from provisioning.upstreams import STREAM_UPSTREAMS_FILE, UPSTREAMS_FILE
 
 DAEMON = "tandem-health"
 RECORDER = "tandem-events"
@@ -51,7 +52,7 @@ def _daemon(deployment: Deployment, node: Node, profile: Profile) -> list[Item]:
         "peers": [peer.private_address for peer in deployment.peers(node)],
         "routers": [router.name for router in virtual_routers(deployment, node)],
         "disk": _NGINX_DATA,
-        "upstreams": ["/etc/nginx/conf.d/upstreams.conf", "/etc/nginx/stream.d/upstreams.conf"],
+        "upstreams": [UPSTREAMS_FILE, STREAM_UPSTREAMS_FILE],
         "services": _services(deployment, profile),
     }
     changed = (restart(DAEMON),)

@@ -135,5 +135,5 @@ def _daemon_log(deployment: Deployment) -> list[Item]:
     ]
 
 
-def _script(path: str, template: str, **values: object) -> File:
-    return File(path, render(f"keepalived/{template}", **values), mode=0o755)
+def _script(path: str, template: str) -> File:
+    return File(path, render(f"keepalived/{template}"), mode=0o755)

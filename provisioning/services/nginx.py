@@ -21,7 +21,7 @@ from provisioning.services.packages import packages
 from provisioning.services.sites import sites
 from provisioning.services.upstreams import upstreams
 from provisioning.sites import ACME_ROOT, TLS_DIRECTORY
-from provisioning.upstreams import Upstream
+from provisioning.upstreams import STREAM_UPSTREAMS_FILE, UPSTREAMS_FILE, Upstream
 
 SETTINGS = "provisioning/templates/nginx/ and the stack's tandem:nginx"
 CACHE_DIRECTORY = "/var/cache/tandem"  # of responses of upstreams
@@ -103,12 +103,13 @@ def _configuration(deployment: Deployment, views: list[View]) -> list[Item]:
     http, stream = _divide(deployment)
 
     def file(path: str, template: str, **values: object) -> File:
-        return File(path, render(f"nginx/{template}", nginx=nginx, **values), after=_CHANGED)
+        return File(path, render(f"nginx/{template}", **values), after=_CHANGED)
 
     found = [
         file(
             "/etc/nginx/nginx.conf",
             "nginx.conf.j2",
+            nginx=nginx,
             uses=uses,
             ciphers=_CIPHERS,
             open_files=open_files(deployment),
@@ -117,19 +118,23 @@ def _configuration(deployment: Deployment, views: list[View]) -> list[Item]:
         file(
             "/etc/nginx/conf.d/default.conf",
             "default.conf.j2",
+            nginx=nginx,
             addresses=[*addresses, *deployment.virtual_ips],
             eligible=[each.private_address for each in deployment.eligible_nodes],
             http_default=bool(defaults),
             https_default=any(each.https for each in defaults),
             any_certificate=next((view.site.certificate for view in views if view.site.certificate), ""),
         ),
-        file("/etc/nginx/conf.d/upstreams.conf", "upstreams.conf.j2", upstreams=http),
-        *(file(view.site.path, "site.conf.j2", view=view, acme_path=ACME_PATH, acme_root=ACME_ROOT) for view in views),
+        file(UPSTREAMS_FILE, "upstreams.conf.j2", upstreams=http),
+        *(
+            file(view.site.path, "site.conf.j2", nginx=nginx, view=view, acme_path=ACME_PATH, acme_root=ACME_ROOT)
+            for view in views
+        ),
     ]
     if nginx.streams:
         found += [
-            file("/etc/nginx/stream.d/upstreams.conf", "stream-upstreams.conf.j2", upstreams=stream),
-            file("/etc/nginx/stream.d/streams.conf", "streams.conf.j2", streams=nginx.streams),
+            file(STREAM_UPSTREAMS_FILE, "stream-upstreams.conf.j2", upstreams=stream),
+            file("/etc/nginx/stream.d/streams.conf", "streams.conf.j2", nginx=nginx, streams=nginx.streams),
         ]
     return list(found)
 

@@ -108,7 +108,7 @@ def check_secrets_of_services_are_encrypted(
             yield Problem(
                 f"tandem:services.{name}.secrets.{secret}",
                 "must be encrypted (got plain text); replace the secret and run "
-                f"`pulumi config set --secret --path tandem:services.{name}.secrets.{secret}`",
+                f"`pulumi config set --secret --stack STACK --path tandem:services.{name}.secrets.{secret}`",
             )
 
 

@@ -102,7 +102,7 @@ def _untrusted(last: x509.Certificate) -> str:
     issuer = last.issuer.rfc4514_string() or "a CA without a name"
     if last.issuer == last.subject:
         return (
-            f"must be signed by a CA that this computer trusts (got the CA {issuer}); "
+            f"must be signed by a CA that the operator's host trusts (got the CA {issuer}); "
             "if your clients trust it, set the key ca beside certificate to it"
         )
     return (

@@ -137,7 +137,7 @@ def check_certificates(nginx: NginxSettings, credentials: CredentialsSettings) -
 
 
 def check_hsts(nginx: NginxSettings, credentials: CredentialsSettings) -> Iterator[Problem]:
-    """A browser that has seen the header lets nobody continue past an untrusted certificate, also after a mistake."""
+    """A browser that has seen the header offers no way past an untrusted certificate, also after a mistake."""
     trusted = credentials.trusted_names()
     reason = (
         "cannot be set without a certificate that clients trust: browsers would refuse the site, without a way to "

@@ -90,7 +90,7 @@ def check_external_databases_have_passwords(
             yield Problem(
                 f"tandem:credentials.given.{key}",
                 f"is required with {'data.mongodb' if key == 'mongodbPassword' else f'data.location {data.location}'}; "
-                f"run `pulumi config set --secret --path tandem:credentials.given.{key}`",
+                f"run `pulumi config set --secret --stack STACK --path tandem:credentials.given.{key}`",
             )
 
 
@@ -102,7 +102,7 @@ def check_bucket_has_a_key(data: DataSettings, credentials: CredentialsSettings)
             yield Problem(
                 name,
                 "is required with data.backup.bucket unless its role is set; run "
-                f"`pulumi config set --secret --path {name}`",
+                f"`pulumi config set --secret --stack STACK --path {name}`",
             )
         if bucket is not None and bucket.role is not None and value is not None:
             yield Problem(name, f"cannot be set with data.backup.bucket.role {bucket.role}; remove one of them")
@@ -137,7 +137,7 @@ def check_secrets_are_encrypted(
             yield Problem(
                 f"tandem:credentials.{key}",
                 "must be encrypted (got plain text); replace the secret and run "
-                f"`pulumi config set --secret --path tandem:credentials.{key}`",
+                f"`pulumi config set --secret --stack STACK --path tandem:credentials.{key}`",
             )
 
 
@@ -213,7 +213,7 @@ def check_notification_secrets_are_encrypted(
         yield Problem(
             f"tandem:notifications.{key}",
             "must be encrypted (got plain text); replace the secret and run "
-            f"`pulumi config set --secret --path 'tandem:notifications.{key}'`",
+            f"`pulumi config set --secret --stack STACK --path 'tandem:notifications.{key}'`",
         )
 
 

@@ -41,7 +41,7 @@ from provisioning.placeholders import (
 from provisioning.placeholders import (
     REDIS_PASSWORD as REDIS,
 )
-from provisioning.programs.backup import read_environment
+from provisioning.programs.database_backup.audit_queue import read_environment
 from settings.data import DataSettings
 from settings.iam import IamSettings
 from settings.load import find_release

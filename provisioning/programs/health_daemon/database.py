@@ -3,7 +3,8 @@
 iam-apiserver answers a login with 401 and other requests with 500 while its database is away. nginx answers 503 instead
 while AWAY_FILE exists. A server that stops closes the connection, which shows within a millisecond; one that hangs does
 not answer a ping. A connection is never given up during the handshake for less than HANDSHAKE_S: the server counts such
-connections, and refuses a host after 100 of them (max_connect_errors).
+connections, and refuses a host after 100 of them (max_connect_errors). A node that has lost its power acknowledges
+nothing: the kernel then ends the connection after SILENT_S, so that the return of the node is noticed at once.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ except ImportError:  # a Python without it
 from .judgement import Tracker
 
 CONNECT_S = 0.5  # before the handshake nothing is counted
-HANDSHAKE_S = 20.0
+HANDSHAKE_S = 20.0  # and for the answer to a ping
+SILENT_S = 1
 RETRY_S = 0.1
 REFUSED_S = 10.0  # after a refused login the server is there; it must not be asked all the time
 _OK, _ERROR = 0x00, 0xFF
@@ -60,8 +62,10 @@ class Database:
         self.tracker.started(now)
         if self._state == _CLOSED:
             self._open()
-        elif (self._state == _CONNECTING and now - self._since > CONNECT_S) or (
-            self._state in (_GREETING, _LOGIN) and now - self._since > HANDSHAKE_S
+        elif (
+            (self._state == _CONNECTING and now - self._since > CONNECT_S)
+            or (self._state in (_GREETING, _LOGIN) and now - self._since > HANDSHAKE_S)
+            or (self._state == _READY and self._asked and now - self._asked > HANDSHAKE_S)
         ):
             self.close(RETRY_S)
         elif self._state == _READY and not self._asked:
@@ -71,6 +75,11 @@ class Database:
     def _open(self) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_S * 1000)
+        # The same without a ping on its way: the last one was acknowledged, but not answered.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+            self._socket.setsockopt(socket.IPPROTO_TCP, option, SILENT_S)
         self._data, self._asked = b"", self._now
         self._state, self._since = _CONNECTING, self._now
         error = self._socket.connect_ex(self._address)
@@ -100,15 +109,27 @@ class Database:
             self._fail()
             return
         self._data += block
-        while len(self._data) >= 4 and len(self._data) >= 4 + (size := int.from_bytes(self._data[:3], "little")):  # noqa: PLR2004 - the length of a packet's header
-            packet, self._data = self._data[4 : 4 + size], self._data[4 + size :]
+        while self._state != _CLOSED and (packet := self._next_packet()) is not None:
             self._packet(packet)
 
+    def _next_packet(self) -> bytes | None:
+        header, rest = self._data[:4], self._data[4:]
+        size = int.from_bytes(header[:3], "little")
+        if len(header) < 4 or len(rest) < size:  # noqa: PLR2004 - the length of a packet's header
+            return None
+        self._data = rest[size:]
+        return rest[:size]
+
     def _packet(self, packet: bytes) -> None:
-        if self._state == _GREETING and packet[0] != _ERROR:
+        kind = packet[0] if packet else None
+        scramble = _scramble(packet) if self._state == _GREETING and kind != _ERROR else b""
+        if kind is None or (self._state == _GREETING and kind != _ERROR and not scramble):
+            self.tracker.fail(self._now, "another server than MariaDB answers at its port")
+            self.close(REFUSED_S)
+        elif scramble:
             self._state = _LOGIN
-            self._send(_response(self._user, self._password, _scramble(packet)))
-        elif self._state == _LOGIN and packet[0] == _OK:
+            self._send(_response(self._user, self._password, scramble))
+        elif self._state == _LOGIN and kind == _OK:
             self._state = _READY
             self._answered()
         elif self._state == _READY:
@@ -144,8 +165,10 @@ class Database:
 
 
 def _scramble(greeting: bytes) -> bytes:
-    """The 20 random bytes of a HandshakeV10 packet."""
-    after_version = greeting.index(0, 1) + 1
+    """The 20 random bytes of a HandshakeV10 packet; empty if it is none."""
+    after_version = greeting.find(0, 1) + 1
+    if not after_version or len(greeting) < after_version + 43:
+        return b""
     return greeting[after_version + 4 : after_version + 12] + greeting[after_version + 31 : after_version + 43]
 
 

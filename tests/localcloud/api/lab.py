@@ -61,7 +61,19 @@ class Direct:
 
     def settle(self) -> None:
         """Wait until no work is pending."""
-        self.cloud.wait_until_settled()
+        wait_until_settled(self.cloud)
+
+
+def wait_until_settled(cloud: Cloud, timeout_s: float = 10.0) -> None:
+    """Wait until the infrastructure matches the records. Raises TimeoutError."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        status = cloud.status()
+        jobs, behind = status["records"].get("Job", 0), status["network"]["changes_behind"]
+        if not jobs and not behind and not status["machines"]["in_progress"]:
+            return
+        time.sleep(0.005)
+    raise TimeoutError(f"the infrastructure does not match the records after {timeout_s} s: {cloud.status()}")
 
 
 @contextlib.contextmanager

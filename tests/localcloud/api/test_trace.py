@@ -12,7 +12,7 @@ from localcloud.api.request_path import find_action, run_action
 from localcloud.reconcile.cloud import Cloud
 from localcloud.rules.catalog import IMAGES, Image
 from localcloud.rules.refusal import ApiError
-from tests.localcloud.api.lab import Direct, running_cloud
+from tests.localcloud.api.lab import Direct, running_cloud, wait_until_settled
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.replay import Translation, missing, recorded
 
@@ -62,7 +62,7 @@ class Player:
         for fault in missing(line["response"], answer):
             if (line["action"], fault) not in _NOT_IN_THE_SDK and not (gone and "is empty" in fault):
                 self.missing.append(f"{line['n']} {line['action']}: {fault}")
-        self.cloud.wait_until_settled()
+        wait_until_settled(self.cloud)
 
 
 def test_every_recorded_request_succeeds_with_every_recorded_member(cloud: Cloud) -> None:

@@ -24,7 +24,7 @@ class FakeNode:
 
     name: str
     backups: dict[str, int] = field(default_factory=dict[str, int])
-    present: bool = True
+    database: str = "present"
     record: dict[str, str] = field(default_factory=lambda: {"database": "iam", "node": "iam-a"})
     calls: list[str] = field(default_factory=list[str])
 
@@ -44,15 +44,16 @@ class FakeNode:
             answers: dict[str, Any] = {
                 "backups": self.backups,
                 "facts": {"held_data": self.record},
-                "data_state": {"record": self.record, "present": self.present},
+                "data_state": {"record": self.record, "database": self.database},
             }
             return answers[verb]
         self.calls.append(" ".join([verb, *map(str, operation.values())]) if verb in ("restore", "remember") else verb)
-        return "20261127T100000Z"
+        kept = "" if operation.get("discard") else "20261127T100000Z"
+        return {"kept": kept, "warnings": ["10.0.4.21 cannot be reached by SSH"]} if verb == "restore" else kept
 
 
-def backups(lines: list[str], *, present: bool = True) -> tuple[Backups, FakeNode, FakeNode]:
-    a = FakeNode("iam-a", {SECOND: 2048} if present else {}, present=present)
+def backups(lines: list[str], *, database: str = "present") -> tuple[Backups, FakeNode, FakeNode]:
+    a = FakeNode("iam-a", {SECOND: 2048} if database == "present" else {}, database=database)
     b = FakeNode("iam-b", {FIRST: 1024, SECOND: 2048})
     return Backups("iam-a", cast("list[Connection]", [a, b]), lines.append), a, b
 
@@ -82,9 +83,20 @@ def test_a_restore_takes_the_newest_backup_until_the_given_time(at: datetime | N
     lines: list[str] = []
     found, a, b = backups(lines)
     found.restore(at, audit_queue=False, confirm=yes)
-    assert [line for line in a.calls if line.startswith("restore")] == [f"restore {name} False"]
+    assert [line for line in a.calls if line.startswith("restore")] == [f"restore {name} False False"]
     assert [line for line in b.calls if line.startswith("restore")] == []
+    assert lines[0] == "warning: 10.0.4.21 cannot be reached by SSH"
     assert lines[-1].endswith("the data before it: 2026-11-27 10:00:00 UTC")
+
+
+def test_damaged_data_is_replaced_without_a_backup_only_at_the_operators_word() -> None:
+    lines: list[str] = []
+    questions: list[str] = []
+    found, a, _ = backups(lines)
+    found.restore(None, audit_queue=False, discard=True, confirm=questions.append)
+    assert f"restore {SECOND} False True" in a.calls
+    assert "The present data is lost." in questions[0]
+    assert lines[-1] == "restored the backup of 2026-11-27 02:00:00 UTC"
 
 
 def test_nothing_is_restored_without_a_confirmation_or_a_backup() -> None:
@@ -109,11 +121,24 @@ def test_the_decision_about_lost_data_is_recorded_on_every_node(
     decide: Callable[[Backups], None], replacement: str
 ) -> None:
     lines: list[str] = []
-    found, a, b = backups(lines, present=False)
+    found, a, b = backups(lines, database="absent")
     decide(found)
     record = {"database": "iam", "node": "iam-a", "replacement": replacement}
     assert a.calls == b.calls == ["lock", f"remember {record}", "unlock"]
     assert lines[-1].startswith("The next `tandem up` creates")
+
+
+@pytest.mark.parametrize("decide", [restore_newest, start_empty])
+def test_no_decision_is_recorded_while_it_is_unknown_whether_the_data_exists(
+    decide: Callable[[Backups], None],
+) -> None:
+    found, a, b = backups([], database="unknown")
+    with pytest.raises(OperationError, match="MariaDB on iam-a does not run, and its data may exist"):
+        decide(found)
+    without = Backups("iam-a", cast("list[Connection]", [b]), print)
+    with pytest.raises(OperationError, match="whether iam-a has the database is not known"):
+        decide(without)
+    assert a.calls == b.calls == []
 
 
 def test_an_existing_database_cannot_be_declared_lost() -> None:

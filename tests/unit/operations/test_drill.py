@@ -6,6 +6,7 @@ import io
 import json
 import random
 import re
+import signal
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,12 +19,13 @@ import pytest
 from rich.console import Console
 
 from operations.drill import drill as drill_module
+from operations.drill.command import interrupt_on_signals
 from operations.drill.drill import CaseRun, Drill, Injection, Options
 from operations.drill.faults import FAULTS, Action, Case, OnCloud, OnNode, choose
 from operations.drill.page import render_page
 from operations.drill.report import Setting, make_report, make_table, read_report
 from operations.drill.requests import Record
-from operations.drill.result import Result
+from operations.drill.result import Result, is_correct
 from operations.drill.site import DrillError, Site
 from operations.drill.streams import AUTHORIZATION, KEPT, LOGIN, NEW, SECRETS
 from operations.drill.timeline import figures, to_data
@@ -149,6 +151,11 @@ def test_a_request_is_correct_slow_or_lost(status: int, took: float, lost: int, 
     assert (len(result.lost()), len(result.slow())) == (lost, slow)
 
 
+@pytest.mark.parametrize(("status", "correct"), [(200, True), (302, True), (404, True), (502, False), (0, False)])
+def test_only_an_error_of_the_server_is_wrong_for_a_site(status: int, correct: bool) -> None:  # noqa: FBT001 - from above
+    assert is_correct(Record(NEW, ZERO, 0.1, status, any_answer=True)) is correct
+
+
 def test_each_change_of_master_is_counted() -> None:
     assert to_data(case_run())["failovers"] == [[pytest.approx(0.027), "iam-b"]]
 
@@ -195,6 +202,9 @@ class FakeSite:
     applied: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     clock: float = ZERO - 100
     recovers: bool = True
+    refuses: dict[str, str] = field(default_factory=dict[str, str])  # the error, by node and script
+    interrupted: bool = False  # Ctrl+C during the time to watch
+    reported: list[str] = field(default_factory=list[str])
     group: Group = field(default_factory=lambda: Group(PublicSide((), (), ""), INVENTORY, {}))
 
     def states(self) -> list[NodeState]:
@@ -211,8 +221,11 @@ class FakeSite:
 
     def apply(self, action: Action, node: str) -> float:
         assert isinstance(action, OnNode | OnCloud)
+        script = action.script if isinstance(action, OnNode) else " ".join(action.words)
+        if error := self.refuses.get(f"{node} {script}"):
+            raise DrillError(error)
         inflicted = node not in self.broken
-        self.applied.append((node, action.script if isinstance(action, OnNode) else " ".join(action.words)))
+        self.applied.append((node, script))
         if inflicted:
             self.broken.add(node)
             self.master = next(each.name for each in NODES if each.name != node) if node == self.master else self.master
@@ -236,11 +249,13 @@ class FakeSite:
         ]
 
     def sleep(self, seconds: float) -> None:
+        if self.interrupted and self.broken:
+            raise KeyboardInterrupt
         self.clock += seconds
 
     def drill(self, *, repeat: int = 1) -> Drill:
         site: Any = self
-        return Drill(site, Options("fast", 0.1, repeat), lambda _line: None, sleep=self.sleep, now=lambda: self.clock)
+        return Drill(site, Options("fast", 0.1, repeat), self.reported.append, sleep=self.sleep, now=lambda: self.clock)
 
 
 def cases(*names: str) -> list[Case]:
@@ -295,6 +310,42 @@ def test_a_drill_does_not_begin_on_a_group_with_two_masters() -> None:
     with pytest.raises(DrillError, match=r"10\.0\.4\.99 is held by iam-a and iam-b"):
         list(site.drill().run(cases("nginx-stop")))
     assert site.applied == []
+
+
+def test_a_fault_is_undone_when_the_drill_is_interrupted() -> None:
+    site = FakeSite(interrupted=True)
+    with pytest.raises(KeyboardInterrupt):
+        list(site.drill().run(cases("nginx-hang")))
+    assert site.applied[1:] == [("iam-a", "systemctl kill --kill-who=all -s CONT nginx")]
+    assert not site.broken
+
+
+@pytest.mark.parametrize("ending", [signal.SIGHUP, signal.SIGTERM])
+def test_a_closed_terminal_interrupts_the_drill(ending: signal.Signals) -> None:
+    before = {each: signal.getsignal(each) for each in (signal.SIGHUP, signal.SIGTERM)}
+    try:
+        signal.signal(ending, signal.SIG_DFL)
+        interrupt_on_signals()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(ending)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def test_a_fault_of_both_nodes_is_undone_on_both_if_one_refuses_it() -> None:
+    site = FakeSite(refuses={"iam-a systemctl stop nginx": "no SSH", "iam-a systemctl start nginx": "still no SSH"})
+    with pytest.raises(DrillError, match="nginx stopped on both nodes: no SSH"):
+        list(site.drill().run(cases("nginx-stop-both")))
+    assert site.applied == [("iam-b", "systemctl stop nginx"), ("iam-b", "systemctl start nginx")]
+    assert site.reported[-1] == "The fault was not undone: still no SSH"
+
+
+def test_a_fault_that_cannot_be_undone_on_one_node_is_undone_on_the_others() -> None:
+    site = FakeSite(refuses={"iam-a systemctl start nginx": "no SSH"})
+    with pytest.raises(DrillError, match="nginx stopped on both nodes: no SSH"):
+        list(site.drill().run(cases("nginx-stop-both")))
+    assert site.applied[-1] == ("iam-b", "systemctl start nginx")
 
 
 @pytest.mark.parametrize("profile", ["fast", "balanced", "seed"])

@@ -107,6 +107,12 @@ def test_new_connections_are_opened_for_each_request_and_kept_ones_used_again() 
     assert list(seen.values()) == [5, 1]
 
 
+def test_requests_to_a_site_are_recorded_as_such() -> None:
+    records = run(lambda sender, _: send_for(sender, 0.05, *plain_streams(HOST, "/", 0.5, any_answer=True)))
+    assert records
+    assert all(record.any_answer for record in records)
+
+
 def test_a_get_on_a_connection_that_was_reset_is_repeated_on_a_new_one() -> None:
     async def use(sender: Sender, server: Server) -> None:
         server.responses_before_close = 1

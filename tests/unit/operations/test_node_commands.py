@@ -21,7 +21,7 @@ from operations.node_plan import describe_plans, plan_nodes
 from operations.recorded import list_secrets
 from operations.ssh import open_shell
 from operations.status import GroupStatus, duration, gather, show, to_json
-from provisioning.errors import UnreachableError
+from provisioning.errors import NodeError, UnreachableError
 from provisioning.health.checks import Group, PublicSide
 from provisioning.health.public_checks import Address
 from provisioning.health.results import HealthReport, fail, ok
@@ -228,6 +228,17 @@ def test_following_continues_at_the_position_and_after_a_lost_connection() -> No
     assert [next(followed).text, next(followed).text] == ["one", "two"]
     assert reported == ["iam-a: iam-a: the SSH connection broke"]
     assert [call["position"] for call in nodes.nodes["iam-a"].calls] == [None, {"cursor": "1"}, {"cursor": "1"}]
+    assert nodes.nodes["iam-a"].closed == 1, "the connection that broke"
+
+
+def test_a_time_that_journalctl_does_not_understand_ends_the_command() -> None:
+    wrong = NodeError("iam-a: logs: journalctl ended with exit code 1", seen="Failed to parse timestamp: yesterdy")
+    nodes = FakeNodes.answering(iam_a={"logs": wrong}, iam_b={"logs": log()})
+    following = reader(nodes, [])
+    with pytest.raises(NodeError, match="journalctl"):
+        next(following.follow("yesterdy", 10, sleep=lambda _s: None))
+    following.close()
+    assert [node.closed for node in nodes.nodes.values()] == [1, 1]
 
 
 def test_a_secret_in_a_log_is_masked() -> None:

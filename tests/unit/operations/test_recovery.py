@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from operations.errors import EngineError, OperationError
-from operations.failures import FailedCreates, Failures, Uncertain, read_failures
+from operations.failed_creates import FailedCreates
+from operations.failures import Failures, Uncertain, read_failures
 from operations.recovery import Recoverer
 from provisioning.cloud_calls import CallApi
 
 VPC = "urn:pulumi:local::tandem::tandem:cloud:Network$tencentcloud:Vpc/instance:Instance::vpc"
 NODE = "urn:pulumi:local::tandem::tencentcloud:Instance/instance:Instance::node"
+ATTACHMENT = "urn:pulumi:local::tandem::tencentcloud:Ha/vipEipAttachment:VipEipAttachment::eip"
 LOST = "CreateVpc: no response from vpc.example.com\n"
 REFUSED = "CreateVpc: [LimitExceeded] 10 VPCs are the limit (RequestId 7f3a)\n"
 CONFLICT = "[TencentCloudSDKError] Code=InvalidParameterValue.SubnetConflict, Message=overlaps, RequestId=7f3a\n"
@@ -45,6 +47,10 @@ class FakeStack:
 
     def refresh_resources(self, urns: Sequence[str]) -> None:
         self.refreshed += urns
+        # As `pulumi refresh`, which reads them by id.
+        exist = {id_ for ids in self._vpcs.values() for id_ in ids}
+        kept = [each for each in self.deployment["resources"] if each["urn"] not in urns or each["id"] in exist]
+        self.deployment = {**self.deployment, "resources": kept}
 
     def connect(self) -> CallApi:
         return self._call
@@ -136,6 +142,32 @@ def test_a_create_without_an_object_is_forgotten(record: FailedCreates) -> None:
     assert record.read() == []
 
 
+def test_an_object_that_the_refresh_does_not_find_does_not_continue_the_deployment(record: FailedCreates) -> None:
+    """The id of an attachment is derived from its inputs, so it is found whether or not the attachment exists."""
+    stack, lines = FakeStack(vpcs={}), list[str]()
+    error = "[TencentCloudSDKError] Code=ResourceInUse.Address, Message=bound to another HAVIP, RequestId=7f3a\n"
+    failures = read(failed(ATTACHMENT, error, havipId="havip-1", addressIp="203.0.113.9"))
+    assert failures.uncertain
+    assert not Recoverer(stack, record, lines.append, stack.sleep).recover_failed(failures)
+    assert stack.refreshed == [ATTACHMENT]
+    assert lines[-1] == f"The refresh has found that {ATTACHMENT} does not exist."
+    assert record.read() == []
+
+
+def test_the_attachment_of_a_lost_response_continues_the_deployment(record: FailedCreates) -> None:
+    stack = FakeStack(vpcs={"": ["havip-1#203.0.113.9"]})
+    assert recoverer(stack, record).recover_failed(read(failed(ATTACHMENT, havipId="havip-1", addressIp="203.0.113.9")))
+
+
+def test_a_create_that_fails_again_after_its_recovery_ends_the_deployment(record: FailedCreates) -> None:
+    stack = FakeStack(vpcs={"net": ["vpc-1"]})
+    recovering = recoverer(stack, record)
+    assert recovering.recover_failed(read(failed()))
+    stack.deployment = {"resources": []}
+    assert not recovering.recover_failed(read(failed()))
+    assert [one["id"] for one in stack.deployment["resources"]] == ["vpc-1"], "the object belongs to the stack"
+
+
 def test_several_objects_stop_this_run_and_the_next_ones(record: FailedCreates) -> None:
     stack = FakeStack(vpcs={"net": ["vpc-1", "vpc-2"]})
     with pytest.raises(OperationError, match="one of vpc-1, vpc-2; nothing was changed"):
@@ -178,6 +210,30 @@ def test_secret_user_data_stays_secret_and_other_secrets_stop_the_run(record: Fa
     log = failed(NODE, "error reading from server: EOF", instanceName="net", password="[secret]")
     with pytest.raises(OperationError, match=r"its inputs password are secret.*\n  delete ins-1 in the console"):
         recoverer(FakeStack(vpcs={"net": ["ins-1"]}), record).recover_failed(read(log))
+
+
+def test_the_incomplete_last_event_of_a_killed_engine_is_ignored() -> None:
+    complete = failed()
+    assert read([*complete, '{"resOpFailedEvent": {"meta']) == read(complete)
+    with pytest.raises(ValueError, match="Unterminated"):
+        read(['{"resOpFailedEvent": {"meta', *complete])
+
+
+def test_a_killed_writer_leaves_the_old_record(record: FailedCreates, tmp_path: Path) -> None:
+    record.add(read(failed()).uncertain)
+    before = tmp_path / "before"
+    before.hardlink_to(record.file)
+    record.add(read(failed(NODE, "EOF")).uncertain)
+    assert len(record.read()) == 2
+    assert len(json.loads(before.read_text())) == 1, "the new record is another file"
+    assert list(record.file.parent.iterdir()) == [record.file]
+
+
+def test_a_damaged_record_stops_the_run_and_says_what_to_do(record: FailedCreates) -> None:
+    record.add(read(failed()).uncertain)
+    record.file.write_text(record.file.read_text()[:-5])
+    with pytest.raises(OperationError, match=r"failed-creates\.json cannot be read: .*\n.*\n.*console"):
+        recoverer(FakeStack(vpcs={}), record).recover_interrupted()
 
 
 def test_the_record_contains_each_create_once(record: FailedCreates) -> None:

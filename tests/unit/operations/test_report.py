@@ -120,6 +120,8 @@ def test_a_backend_without_history_is_shown() -> None:
 
 def test_the_newest_complete_drill_of_the_stack_is_shown(tmp_path: Path) -> None:
     assert find_last_drill(tmp_path, "prod") is None
-    for name, content in (("prod-1", '{"n": 1}'), ("prod-2", '{"n": 2}'), ("prod-3", '{"n"'), ("local-9", '{"n": 9}')):
-        (tmp_path / f"{name}.json").write_text(content)
+    found = {"prod-2025": 1, "prod-2026": 2, "prod-eu-2027": 3, "local-2028": 4}
+    for name, number in found.items():
+        (tmp_path / f"{name}1127T152000Z.json").write_text(json.dumps({"n": number}))
+    (tmp_path / "prod-20270101T000000Z.json").write_text('{"n"')
     assert find_last_drill(tmp_path, "prod") == json.loads('{"n": 2}')

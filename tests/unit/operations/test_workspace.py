@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from operations.files import write_file
 from operations.localcloud import command_inside
 from operations.main import find_stack
 from operations.plugins import OWN_PLUGINS, find_plugins
@@ -31,6 +33,17 @@ def test_a_command_for_a_stack_on_localcloud_runs_inside_it() -> None:
     assert command[4:] == ["health", "--stack", "local"]
     assert command_inside("local", ["health"], {**outside, "LOCALCLOUD_ID": "x"}) is None
     assert command_inside("prod", ["health"], {}) is None
+
+
+def test_every_command_uses_the_settings_file_that_the_environment_names(workspace: Workspace, tmp_path: Path) -> None:
+    given = tmp_path / "web.yaml"
+    given.write_text("config:\n  tandem:region: ap-shanghai\n")
+    found = find_workspace("local", {"LOCALCLOUD_NAME": "web", "TANDEM_CONFIG_FILE": str(given)})
+    assert found is not None
+    replace(workspace, config_file=found.config_file).prepare_for_pulumi("local")
+    written = yaml.safe_load((workspace.project / "stacks" / "Pulumi.local.yaml").read_text())
+    assert written["config"]["tandem:region"] == "ap-shanghai"
+    assert find_workspace("prod", {"TANDEM_CONFIG_FILE": str(given)}) is None
 
 
 @pytest.mark.parametrize(
@@ -93,6 +106,36 @@ def test_a_second_preparation_keeps_passphrase_and_salt_and_copies_new_settings(
         "encryptionsalt": "v1:abc",
     }
     assert workspace.passphrase_file.read_text() == passphrase
+
+
+def test_a_killed_preparation_leaves_the_salt(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.prepare_for_pulumi("local")
+    copy, before = workspace.project / "stacks" / "Pulumi.local.yaml", tmp_path / "before"
+    copy.write_text(copy.read_text() + "encryptionsalt: v1:abc\n")
+    before.hardlink_to(copy)
+    workspace.prepare_for_pulumi("local", config_file=_settings(tmp_path, "config: {tandem:region: ap-shanghai}\n"))
+    assert "ap-shanghai" in copy.read_text()
+    assert "ap-guangzhou" in before.read_text(), "the new copy is another file"
+
+
+def _settings(folder: Path, text: str) -> Path:
+    file = folder / "other.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_the_id_of_a_cloud_is_replaced_in_one_step(tmp_path: Path) -> None:
+    """Half of it would move the state away."""
+    directory, before = tmp_path / "default", tmp_path / "before"
+    move_away_state_of_another_cloud(directory, "one")
+    before.hardlink_to(directory / "cloud-id")
+    move_away_state_of_another_cloud(directory, "one")
+    assert not before.samefile(directory / "cloud-id")
+
+
+def test_a_file_can_be_written_to_a_device() -> None:
+    write_file(Path("/dev/null"), "{}")
+    assert Path("/dev/null").is_char_device()
 
 
 def test_plugins_that_are_not_installed_are_listed_in_the_copy(workspace: Workspace, tmp_path: Path) -> None:

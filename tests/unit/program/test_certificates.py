@@ -138,7 +138,7 @@ def test_a_chain_to_a_trusted_ca_is_accepted(
             "must be a certificate for servers",
             id="for clients only",
         ),
-        pytest.param(issue("x", *BOTH), (), "must be signed by a CA that this computer trusts", id="self-signed"),
+        pytest.param(issue("x", *BOTH), (), "must be signed by a CA that the operator's host trusts", id="self-signed"),
     ],
 )
 def test_a_certificate_that_clients_would_refuse_is_a_problem(

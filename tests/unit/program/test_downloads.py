@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -100,6 +101,19 @@ def test_a_refused_release_is_an_error_without_the_signature(
         attempt(tmp_path, handler, sha256)
     assert message in caught.value.message
     assert "topsecret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("https://[::1/iam.tar.gz", id="bracket"),
+        pytest.param("https://bucket.example.com:port/iam.tar.gz", id="port"),
+        pytest.param(f"https://{'a' * 64}.example.com/iam.tar.gz", id="label of 64 characters"),
+    ],
+)
+def test_a_malformed_url_is_an_error_of_the_setting(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ReleaseError, match=re.escape(f"{url} must be a valid URL: ")):
+        fetch(f"{url}?q-signature=topsecret", SHA256, tmp_path)
 
 
 def test_a_file_with_another_checksum_than_the_given_one_is_refused(tmp_path: Path) -> None:

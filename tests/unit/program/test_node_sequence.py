@@ -113,7 +113,7 @@ def test_a_second_replacement_in_one_run_is_refused_with_advice() -> None:
             with pytest.raises(SwitchoverError) as caught:
                 await begin("b")
             assert "b: cannot be changed in the run that removes a; b was not changed" in str(caught.value)
-            advice = "`tandem up --stack STACK --replace URN` with the URN of a first, then with the URN of b"
+            advice = "`tandem replace a --stack STACK` first, then `tandem replace b --stack STACK`"
             assert advice in str(caught.value)
         assert group.calls == ["retire a"]
 

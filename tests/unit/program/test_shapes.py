@@ -137,10 +137,11 @@ def test_nodes_are_in_a_placement_group_of_the_configured_type() -> None:
 
 
 def test_public_keys_of_the_settings_may_log_in_in_addition_to_the_deployment_key() -> None:
-    node = run("local", _OTHER_NODES).get("nodes.iam-b").inputs
-    config = yaml.safe_load(node["userDataRaw"])
+    declared = run("local", _OTHER_NODES)
+    config = yaml.safe_load(declared.get("nodes.iam-b").inputs["userDataRaw"])
     deployment_key = "credentials-deployment-key.publicKeyOpenssh"
     assert [user["ssh_authorized_keys"] for user in config["users"][1:]] == [[deployment_key, ED25519]]
+    assert all(ED25519 in text for text in declared.get("rollout").inputs["manifests"].values())
     assert config["ssh_keys"]["ecdsa_private"] == "credentials-iam-b-host-key.privateKeyOpenssh\n"
 
 

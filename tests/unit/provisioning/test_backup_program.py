@@ -18,7 +18,8 @@ from provisioning.kinds.package import Package
 from provisioning.kinds.timer import Timer
 from provisioning.manifest import Manifest
 from provisioning.manifest_rendering import render
-from provisioning.programs.backup import BackupError, expired, serve
+from provisioning.programs.database_backup.files import BackupError, expired
+from provisioning.programs.database_backup.receiver import serve
 from settings.data import DataSettings
 
 NOW = datetime(2026, 11, 27, 2, 0, tzinfo=UTC)  # a Friday
@@ -149,3 +150,14 @@ def test_the_key_of_the_data_node_is_limited_to_one_command_from_its_address() -
     }
     secret = [item for item in manifests["iam-a"].items if isinstance(item, File) and "/backup/key" in item.path]
     assert [item.mode for item in secret] == [0o600]
+
+
+def test_both_nodes_get_the_whole_program_and_a_command_that_runs_it() -> None:
+    for node in ("iam-a", "iam-b"):
+        files = render(deployment())[node].files()
+        folder = "/usr/local/lib/tandem/database_backup/"
+        assert {path.removeprefix(folder) for path in files if path.startswith(folder)} == {
+            path.name for path in Path("provisioning/programs/database_backup").glob("*.py")
+        }
+        command = files["/usr/local/lib/tandem/backup"]
+        assert command.endswith('cd /usr/local/lib/tandem && exec /usr/bin/python3 -BEm database_backup "$@"\n')

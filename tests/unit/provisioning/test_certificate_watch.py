@@ -43,7 +43,10 @@ def test_a_certificate_is_reported_before_its_end(
 
 def test_a_file_that_is_no_certificate_is_reported(tmp_path: Path) -> None:
     (tmp_path / "api.pem").write_text("x")
-    assert "cannot be read" in certificate_watch.judge(str(tmp_path / "api.pem"), 0.0)
+    line = certificate_watch.judge(str(tmp_path / "api.pem"), 0.0)
+    assert f"{tmp_path}/api.pem cannot be read: " in line
+    assert "certificate from" in line  # the reason that openssl gives
+    assert "\n" not in line
 
 
 def test_the_recorder_makes_one_event_of_it_and_one_of_its_renewal(

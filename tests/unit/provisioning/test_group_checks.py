@@ -17,13 +17,14 @@ from provisioning.agent.mariadb_login import log_in
 from provisioning.agent.node import Node, Result
 from provisioning.agent.redis_client import Redis, RedisError
 from provisioning.errors import UnreachableError
-from provisioning.health.group_checks import UPSTREAMS, check_audit, check_spread
+from provisioning.health.group_checks import check_audit, check_spread
 from provisioning.health.public_checks import Service
 from provisioning.health.results import Level
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.audit_queue import AuditQueue
 from provisioning.kinds.file import File
 from provisioning.ssh.agent_calls import Upload
+from provisioning.upstreams import UPSTREAMS_FILE
 
 SINK = "/var/lib/iam/audit"
 
@@ -272,5 +273,5 @@ def test_the_spread_is_read_from_the_access_log_of_nginx(tmp_path: Path, log: st
 def test_requests_of_one_client_stay_on_one_node_with_ip_hash(tmp_path: Path) -> None:
     connections = group(tmp_path)
     inventory = Inventory("g", tuple(each.node for each in connections), (), "")
-    items = {"iam-a": (File(UPSTREAMS, "upstream x {\n    ip_hash;\n}\n"),)}
+    items = {"iam-a": (File(UPSTREAMS_FILE, "upstream x {\n    ip_hash;\n}\n"),)}
     assert check_spread(inventory, items, connections, Service("api", "d"), "n") == []

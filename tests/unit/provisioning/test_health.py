@@ -14,8 +14,10 @@ import trustme
 
 from provisioning.errors import HealthError
 from provisioning.health.checks import PublicSide, check, check_public
+from provisioning.health.node_checks import check_certificates
 from provisioning.health.public_checks import Address, Service, check_services, check_validity, is_blocked
 from provisioning.health.results import CheckResult, Level
+from provisioning.kinds.file import File
 
 API, AUTHZ = "iam.api.example.com", "iam.authz.example.com"
 PASSWORD = "Health-1234"
@@ -31,6 +33,8 @@ class Site:
         self.fails_first = 0
         self.password = PASSWORD
         self.allowed = True
+        self.token: object = {"token": "t"}
+        self.secrets: tuple[int, object] = 200, {"items": [{"secretID": "id", "secretKey": "key"}]}
         self.location = "https://{host}{path}"
         self.limit = _LIMIT
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -78,7 +82,7 @@ def _handler(site: Site, *, secure: bool) -> type[http.server.BaseHTTPRequestHan
                 return
             site.requests.append(host + self.path)
             if self.path.startswith("/v1/secrets"):
-                self._answer(200, {"items": [{"secretID": "id", "secretKey": "key"}]})
+                self._answer(*site.secrets)
                 return
             failing = len(site.requests) <= site.fails_first
             self._answer(502 if failing else site.status.get(host, 404), {"status": "ok"})
@@ -92,12 +96,12 @@ def _handler(site: Site, *, secure: bool) -> type[http.server.BaseHTTPRequestHan
             site.requests.append(self.headers["Host"] + self.path)
             if self.path == "/login":
                 right = body.get("password") == site.password
-                self._answer(200 if right else 401, {"token": "t"} if right else {"message": "incorrect"})
+                self._answer(200 if right else 401, site.token if right else {"message": "incorrect"})
             else:
                 self._answer(200, {"allowed": site.allowed})
 
         def _answer(self, status: int, body: object, headers: dict[str, str] | None = None) -> None:
-            data = json.dumps(body).encode()
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             for name, value in {"Content-Length": str(len(data)), **(headers or {})}.items():
                 self.send_header(name, value)
@@ -247,6 +251,27 @@ def test_a_denied_decision_fails(site: Site, ca: trustme.CA) -> None:
     assert [each.split(":")[0] for each in failed(check_public(public(site, ca), "n1").results)] == ["authorization"]
 
 
+_PAGE = b"<html>502 Bad Gateway</html>"
+
+
+@pytest.mark.parametrize(
+    ("token", "listed", "seen"),
+    [
+        pytest.param({"token": "t"}, (502, _PAGE), "GET /v1/secrets as tandem-health: 502 <html>", id="nginx: 502"),
+        pytest.param({"token": "t"}, (200, _PAGE), "GET /v1/secrets as tandem-health: 200 <html>", id="no JSON"),
+        pytest.param({"token": "t"}, (200, {"items": [{}]}), "GET /v1/secrets as tandem-health: 200", id="no secret"),
+        pytest.param({}, (200, {}), "POST /login as tandem-health gave no token: 200", id="no token"),
+        pytest.param(_PAGE, (200, {}), "POST /login as tandem-health gave no token: 200", id="no JSON after the login"),
+    ],
+)
+def test_an_unexpected_response_to_a_client_fails_and_is_shown(
+    site: Site, ca: trustme.CA, token: object, listed: tuple[int, object], seen: str
+) -> None:
+    site.token, site.secrets = token, listed
+    (result,) = failed(check_public(public(site, ca), "n1").results)
+    assert result.startswith(f"login: {seen}")
+
+
 def test_a_changed_password_is_a_warning_because_the_nodes_tell_why(site: Site, ca: trustme.CA) -> None:
     results = check_public(public(site, ca, password="Other-1234"), "n1").results
     assert [result.name for result in results if result.level is Level.WARNING] == ["login"]
@@ -267,3 +292,12 @@ def test_a_certificate_is_reported_before_it_expires(validity: int, left: int, l
     form = "%b %d %H:%M:%S %Y GMT"
     certificate = {"notBefore": f"{end - dt.timedelta(days=validity):{form}}", "notAfter": f"{end:{form}}"}
     assert check_validity("x", certificate, now).level is level
+
+
+def test_the_renewal_of_a_ca_is_another_than_that_of_a_certificate(ca: trustme.CA) -> None:
+    leaf = ca.issue_cert(API).cert_chain_pems[0].bytes().decode()
+    items = [File("/etc/iam/ca.crt", pem(ca)), File("/etc/nginx/tls/api.pem", leaf), File("/etc/iam/node.key", "key")]
+    authority, certificate = check_certificates("iam-a", items, dt.datetime(9998, 1, 1, tzinfo=dt.UTC).timestamp())
+    assert authority.seen.startswith("ca.crt: expired on ")
+    assert authority.look_at.startswith("tandem:credentials.generation.ca: increase it, then tandem up")
+    assert certificate.look_at.startswith("tandem up renews")

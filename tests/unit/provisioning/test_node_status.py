@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from provisioning_fakes import FakeGroup
 
-from provisioning.agent import put_back_timer, status
+from provisioning.agent import access_log, put_back_timer, status
 from provisioning.agent.node import Node, Result
 
 NOW = dt.datetime(2026, 11, 27, 15, 0, 0, tzinfo=dt.UTC).timestamp()
@@ -39,9 +41,19 @@ class FakeNode:
         self.node.at(path).write_text(text)
 
 
-def access(seconds_ago: float, code: int) -> str:
+def as_text(seconds_ago: float, code: int) -> str:
     at = dt.datetime.fromtimestamp(NOW - seconds_ago, dt.UTC)
     return f'203.0.113.9 - - [{at:%d/%b/%Y:%H:%M:%S} +0000] "GET /healthz HTTP/1.1" {code} 15 "-" "curl/8"\n'
+
+
+def as_json(seconds_ago: float, code: int) -> str:
+    """A line of the default format, with every field of the template."""
+    at = dt.datetime.fromtimestamp(NOW - seconds_ago, dt.timezone(dt.timedelta(hours=8)))
+    template = Path("provisioning/templates/nginx/nginx.conf.j2").read_text()
+    parts = re.findall(r"^ +'(.*?)';?$", template.partition("escape=json")[2].partition("{% else %}")[0], re.MULTILINE)
+    values = {"$time_iso8601": at.isoformat(timespec="seconds"), "$status": str(code), "$body_bytes_sent": "15"}
+    values |= {"$request_time": "0.001", "$request_uri": r"/?\"status\":599,"}
+    return re.sub(r"\$\w+", lambda name: values.get(name[0], "-"), "".join(parts)) + "\n"
 
 
 def test_the_status_has_the_time_since_which_each_virtual_ip_is_held(tmp_path: Path) -> None:
@@ -72,10 +84,13 @@ def test_the_status_names_installed_programs_and_the_release(tmp_path: Path) -> 
     assert found["releases"] == {"/opt/iam/current": "1.2.3"}
 
 
-def test_requests_and_errors_of_the_last_ten_seconds_are_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("access", [as_json, as_text])
+def test_requests_and_errors_of_the_last_ten_seconds_are_counted(
+    tmp_path: Path, access: Callable[[float, int], str]
+) -> None:
     fake = FakeNode(tmp_path)
     lines = [access(60, 200), access(9, 200), access(5, 502), "no request\n", access(1, 404)]
-    fake.write(status.ACCESS_LOG, "".join(lines))
+    fake.write(access_log.PATH, "".join(lines))
     assert status.traffic(fake.node) == {"requests": 3, "errors": 1, "seconds": 10}
 
 
@@ -85,10 +100,10 @@ def test_without_an_access_log_there_are_no_requests(tmp_path: Path) -> None:
 
 def test_a_log_that_is_too_busy_to_be_read_back_ten_seconds_counts_what_was_read(tmp_path: Path) -> None:
     fake = FakeNode(tmp_path)
-    fake.write(status.ACCESS_LOG, access(9, 200) * 100 + access(2, 200) * 10_000)
+    fake.write(access_log.PATH, as_json(9, 200) * 100 + as_json(2, 200) * 10_000)
     found = status.traffic(fake.node)
     assert found["seconds"] == 2
-    assert 4000 < found["requests"] < 10_000
+    assert 1000 < found["requests"] < 10_000
 
 
 def entry(at: float, **fields: Any) -> str:

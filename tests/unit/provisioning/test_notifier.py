@@ -31,7 +31,7 @@ from provisioning.kinds.file import File
 from provisioning.manifest_rendering import render
 from provisioning.placeholders import substitute
 from provisioning.programs import notifier
-from provisioning.programs.notifier import DeliveryError, Notifier, distribute, drop_earlier, make_channels
+from provisioning.programs.notifier import Channel, DeliveryError, Notifier, distribute, drop_earlier, make_channels
 from settings.notifications import NotificationsSettings
 
 DEADLINE_S = 20.0
@@ -229,9 +229,9 @@ def test_a_hanging_receiver_delays_no_other(tmp_path: Path, receiver: HttpReceiv
     began = time.monotonic()
     for number in range(1, 6):
         write_event(lab.events, number)
-    wait_until(lambda: len(receiver.requests) == 5)
+    wait_until(lambda: lab.queued() == {"slow": 5, "quick": 0})
     assert time.monotonic() - began < 5
-    assert lab.queued() == {"slow": 5, "quick": 0}
+    assert len(receiver.requests) == 5
     release.set()
     wait_until(lambda: len(slow.requests) == 5)
     lab.stop()
@@ -269,6 +269,51 @@ def test_the_oldest_events_are_dropped_from_a_full_queue(tmp_path: Path) -> None
     queue = lab.channels[0].queue()
     assert (len(queue), queue[0].name) == (notifier.LONGEST_QUEUE, f"{2:012d}.json")
     assert len(lab.reported) == 2
+
+
+class Receiver:
+    """Calls `action` for each event."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
+        self.sent: list[int] = []
+
+    def send(self, event: Mapping[str, Any], timeout_s: float) -> None:
+        del timeout_s
+        self._action()
+        self.sent.append(event["sequence"])
+
+
+def test_an_event_that_is_dropped_from_the_full_queue_while_it_is_sent_does_not_stop_the_others(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        write_event(tmp_path, number)
+
+    def drop() -> None:
+        for number in (1, 2):  # the one that is being sent, and the next one
+            (tmp_path / f"{number:012d}.json").unlink(missing_ok=True)
+
+    receiver = Receiver(drop)
+    assert Channel("mail", receiver, tmp_path, print).send_all(5, lambda: False)
+    assert receiver.sent == [1, 3]
+
+
+def test_an_error_of_any_kind_is_reported_once_and_the_event_is_sent_again(tmp_path: Path) -> None:
+    write_event(tmp_path, 1)
+    errors: list[Exception] = [ValueError("https://example.com/?key=secret"), UnicodeError("x")]
+    reported: list[str] = []
+
+    def fail() -> None:
+        if errors:
+            raise errors.pop()
+
+    receiver = Receiver(fail)
+    channel = Channel("mail", receiver, tmp_path, reported.append)
+    assert [channel.send_all(5, lambda: False) for _ in range(3)] == [False, False, True]
+    assert receiver.sent == [1]
+    assert reported == [
+        "mail: UnicodeError while the event was sent; the event is sent again until it is confirmed",
+        "mail: confirmed again",
+    ]
 
 
 def test_a_power_failure_between_queue_and_removal_repeats_no_event(tmp_path: Path, receiver: HttpReceiver) -> None:
@@ -505,3 +550,11 @@ def test_health_warns_of_events_that_no_receiver_confirms(tmp_path: Path, age_s:
     os.utime(tmp_path / "var/lib/tandem/notifications/mail/000000000001.json", (1000, 1000))
     (result,) = undelivered.check(Node(root=str(tmp_path), wall_clock=lambda: 1000.0 + age_s))
     assert (result["level"], result["seen"]) == (level, seen)
+
+
+def test_an_event_that_is_confirmed_during_the_health_check_is_left_out(tmp_path: Path) -> None:
+    queue = tmp_path / "var/lib/tandem/notifications/mail"
+    queue.mkdir(parents=True)
+    (queue / "000000000001.json").symlink_to("gone")  # listed, but without a file
+    (result,) = undelivered.check(Node(root=str(tmp_path), wall_clock=lambda: 1e10))
+    assert (result["level"], result["seen"]) == ("ok", "mail: confirmed")

@@ -38,6 +38,7 @@ from provisioning.manifest import Manifest
 from provisioning.manifest_rendering import render
 from provisioning.rollout.drift import drift
 from provisioning.rollout.rollout import RolloutResult, roll_out
+from provisioning.services import base
 
 SECRETS = {"password": "hunter2", "deployment_public_key": "ssh-rsa AAAAB3"}
 
@@ -65,6 +66,9 @@ def items(version: str = "1", port: int = 80) -> tuple[Item, ...]:
         Unit("keepalived"),
         Gate("nginx", "http://10.0.4.20/healthz"),
     )
+
+
+ALICE, BOB, BY_HAND = (f"ssh-ed25519 AAAA{name} {name}" for name in ("alice", "bob", "carol"))
 
 
 def manifests(of: tuple[Item, ...] | None = None, names: tuple[str, ...] = ("iam-a", "iam-b")) -> dict[str, Manifest]:
@@ -496,6 +500,28 @@ def test_an_ssh_server_that_runs_by_its_socket_is_kept(group: FakeGroup) -> None
 
 
 @pytest.mark.root
+def test_a_public_key_that_left_the_settings_is_removed_from_nodes_and_bastion(tmp_path: Path) -> None:
+    group = FakeGroup(tmp_path, ("iam-a", "iam-b", "bastion"))
+    *nodes, bastion = group.inventory.nodes
+    group.inventory = replace(group.inventory, nodes=tuple(nodes), bastion=bastion)
+    files = [system.root / "home/debian/.ssh/authorized_keys" for system in group.systems.values()]
+    for file in files:  # as the first boot writes it
+        file.parent.mkdir(parents=True)
+        file.write_text(f"ssh-rsa AAAAB3\n{ALICE}\n{BOB}\n{BY_HAND}\n")
+
+    def deploy_with(*keys: str) -> None:
+        access = tuple(base.access(replace(deployment(), public_keys=keys)))
+        deploy(group, {name: Manifest(name, access) for name in group.systems})
+
+    deploy_with(ALICE, BOB)
+    deploy_with(BOB)
+    for file in files:
+        assert file.read_text().splitlines() == ["ssh-rsa AAAAB3", BOB, BY_HAND]
+    deploy_with(BOB, ALICE)
+    for file in files:
+        assert file.read_text().splitlines() == ["ssh-rsa AAAAB3", BOB, BY_HAND, ALICE]
+
+
 def test_the_ssh_server_of_the_bastion_is_managed_too(tmp_path: Path) -> None:
     group = FakeGroup(tmp_path, ("iam-a", "iam-b", "bastion"))
     key = group.systems["bastion"].root / "etc/ssh/ssh_host_ecdsa_key"

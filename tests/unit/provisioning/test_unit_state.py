@@ -9,7 +9,7 @@ import pytest
 
 from provisioning.agent.nginx_reload import ERROR_LOG, reload_nginx
 from provisioning.agent.node import Node, Result, StepError
-from provisioning.agent.systemd import add_pending, read_pending, settle, unit_facts
+from provisioning.agent.systemd import add_pending, bring_up, read_pending, settle, unit_facts
 
 
 def systemd(shown: str) -> Callable[..., Result]:
@@ -47,6 +47,29 @@ def test_crash_loops_are_recognized(tmp_path: Path, shown: str, crashes: int) ->
     (tmp_path / "proc/uptime").write_text("1000.00 1.0\n")
     node = Node(root=str(tmp_path), runner=systemd(shown))
     assert unit_facts(node, ["iam-apiserver"])["iam-apiserver"]["crashes"] == crashes
+
+
+@pytest.mark.parametrize(
+    ("link", "reloads"),
+    [
+        pytest.param("/etc/systemd/system/multi-user.target.wants/app.service", False, id="matters at the next boot"),
+        pytest.param("/etc/systemd/system/mariadb.service.requires/app.service", True, id="matters to another unit"),
+        pytest.param("/etc/systemd/system/other-name.service", True, id="another name of the unit"),
+    ],
+)
+def test_systemd_reads_its_files_after_enabling_a_unit_only_if_the_link_matters(
+    tmp_path: Path, link: str, *, reloads: bool
+) -> None:
+    commands: list[str] = []
+
+    def run(argv: list[str], **_options: object) -> Result:
+        commands.append(" ".join(argv[1:3]))
+        if argv[1] == "show":
+            return Result(0, "LoadState=loaded\nActiveState=active\nUnitFileState=disabled\n", "")
+        return Result(0, "", f"Created symlink {link} → /etc/systemd/system/app.service.\n")
+
+    assert bring_up(Node(root=str(tmp_path), runner=run), "app", enabled=True, running=True) == ["enabled app"]
+    assert commands[1:] == ["enable --no-reload", *(["daemon-reload"] if reloads else [])]
 
 
 @pytest.mark.parametrize(
