@@ -19,10 +19,11 @@ import paramiko
 from provisioning.errors import NodeError, UnreachableError
 from provisioning.inventory import RemoteNode
 from provisioning.ssh.agent_calls import CALL_DEADLINE_S, Upload, agent_program, node_name, python_command, to_exception
+from provisioning.ssh.liveness import ASK_EVERY_S, SILENT_AFTER_S, Liveness
 
 # With UseDNS, sshd looks up the client's name before it accepts a login: 10 to 20 s if the node's resolver is down.
 CHANNEL_DEADLINE_S = 30.0
-# The connection itself breaks earlier if the node is dead (transport.py); this is for a node that reads no more.
+# The connection itself breaks earlier if the node is dead (liveness.py); this is for a node that reads no more.
 STALLED_AFTER_S = 120.0
 _BLOCK = 1 << 18
 _BROKEN = (paramiko.SSHException, EOFError, OSError)
@@ -38,6 +39,8 @@ class SshConnection:
         self._transport = transport
         self._on_close = on_close
         self.stalled_after_s = STALLED_AFTER_S
+        self.channel_deadline_s = CHANNEL_DEADLINE_S
+        self.watch(ASK_EVERY_S, SILENT_AFTER_S)
         self._lock = threading.Lock()
         self._idle: list[_Agent] = []
 
@@ -48,6 +51,10 @@ class SshConnection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def watch(self, ask_every_s: float, silent_after_s: float) -> None:
+        """End the calls of a node that is silent for this time."""
+        self._liveness = Liveness(self._transport, ask_every_s, silent_after_s)
 
     def close(self) -> None:
         self._transport.close()
@@ -67,7 +74,7 @@ class SshConnection:
         try:
             agent = self._take_agent()
             sending = agent.send({"token": token, "operations": list(operations)}, upload)
-            answer = agent.read_response(sending, _Limits(deadline_s, self.stalled_after_s), report)
+            answer = agent.read_response(sending, _Limits(deadline_s, self.stalled_after_s, self._liveness), report)
         except TimeoutError as late:
             raise _late(self.node, str(late)) from None
         except _BROKEN as error:
@@ -88,7 +95,18 @@ class SshConnection:
             if self._idle:
                 return self._idle.pop()
         command = python_command() if self.node.user == "root" else f"sudo -n {python_command()}"
-        return _Agent(_open(self._transport, command))
+        return _Agent(self._open(command))
+
+    def _open(self, command: str) -> paramiko.Channel:
+        channel = self._transport.open_session(timeout=self.channel_deadline_s)
+        # exec_command waits for the answer without a deadline. It ends when the channel is closed.
+        timer = threading.Timer(self.channel_deadline_s, channel.close)
+        timer.start()
+        try:
+            channel.exec_command(command)
+        finally:
+            timer.cancel()
+        return channel
 
     def run(self, command: str, stdin: bytes = b"", *, deadline_s: float = CALL_DEADLINE_S) -> tuple[str, str, int]:
         """Run a command and return its stdout, stderr and exit code (-1: unknown).
@@ -97,11 +115,13 @@ class SshConnection:
             UnreachableError: the connection broke, or the command did not end before the deadline.
         """
         try:
-            with _open(self._transport, command) as channel:
+            with self._open(command) as channel:
                 streams = _Streams(channel)
                 sending = _Sending(channel, stdin, None)
                 sending.start(then_end=True)
-                streams.read_until(lambda: False, lambda: sending.check(_Limits(deadline_s)))
+                streams.read_until(
+                    lambda: False, lambda: sending.check(_Limits(deadline_s, self.stalled_after_s, self._liveness))
+                )
                 code = _exit_code(channel)
         except TimeoutError as late:
             raise _late(self.node, str(late)) from None
@@ -158,7 +178,8 @@ class _Agent:
 
 class _Limits(NamedTuple):
     deadline_s: float  # for the call; after an upload, from its end
-    stalled_after_s: float = STALLED_AFTER_S
+    stalled_after_s: float
+    liveness: Liveness
 
 
 class _Sending:
@@ -178,6 +199,7 @@ class _Sending:
 
         Raises TimeoutError.
         """
+        limits.liveness.check(self._moved_at)
         limit = limits.stalled_after_s if self._uploading else limits.deadline_s
         left = self._moved_at + limit - time.monotonic()
         if left > 0:
@@ -245,14 +267,6 @@ class _Streams:
             lines.append(json.loads(self.out[begin + len(mark) : end]))
             del self.out[: end + 1]
         return lines
-
-
-def _open(transport: paramiko.Transport, command: str) -> paramiko.Channel:
-    channel = transport.open_session(timeout=CHANNEL_DEADLINE_S)
-    channel.settimeout(CHANNEL_DEADLINE_S)
-    channel.exec_command(command)
-    channel.settimeout(None)  # `_Sending` decides when a transfer has stalled
-    return channel
 
 
 def _exit_code(channel: paramiko.Channel) -> int:

@@ -1,7 +1,7 @@
 """Logs in to the nodes over SSH, with pinned host keys.
 
 Host keys are not trusted on first use: if the host key differs from the pinned one, the connection is closed before
-data is sent. Only this module, bastion.py and ssh_connection.py import paramiko.
+data is sent. Only this module, bastion.py, ssh_connection.py and liveness.py import paramiko.
 """
 
 from __future__ import annotations

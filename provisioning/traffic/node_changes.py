@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 from provisioning.change_lock import locked
@@ -77,8 +77,9 @@ def retire(group: Group, name: str) -> list[str]:
         try:
             return around.leaving.call([{"do": "retire"}], deadline_s=300)[0]
         except ProvisioningError:
-            around.leaving.call([{"do": "resume"}], deadline_s=300)
-            put_back(around)
+            with suppress(ProvisioningError):  # do not hide the original error
+                around.leaving.call([{"do": "resume"}], deadline_s=300)
+                put_back(around)
             raise
 
 

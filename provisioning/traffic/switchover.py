@@ -10,6 +10,7 @@ Client connections that are still open after the drain are cut off, counted and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from provisioning.errors import ProvisioningError, SwitchoverError
@@ -64,7 +65,8 @@ def move_to_peers(
             moves.append(Switchover(address, to.node.name, connections, confirm(address, to.node)))
             report(moves[-1].describe(leaving.node.name))
     except ProvisioningError:
-        leaving.call([{"do": "end_drain"}])
+        with suppress(ProvisioningError):  # do not hide the original error; the node ends its drain itself
+            leaving.call([{"do": "end_drain"}])
         raise
     return tuple(moves)
 
@@ -99,10 +101,14 @@ def take_back(
             to = _wait_for_holder(asked[0], [returning], address)
             moves.append(Switchover(address, to.node.name, connections, confirm(address, to.node)))
             report(moves[-1].describe(asked[0].node.name))
-        return tuple(moves)
-    finally:
+    except BaseException:
         for peer in asked:
-            peer.call([{"do": "stop_asking"}])
+            with suppress(ProvisioningError):  # as above
+                peer.call([{"do": "stop_asking"}])
+        raise
+    for peer in asked:
+        peer.call([{"do": "stop_asking"}])
+    return tuple(moves)
 
 
 def return_preferred(

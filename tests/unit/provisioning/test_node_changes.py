@@ -432,6 +432,13 @@ def test_a_node_with_another_host_key_is_not_merely_unreachable(lab: Lab) -> Non
     assert lab.effects == []
 
 
+def test_a_node_whose_units_neither_stop_nor_start_is_reported_by_its_first_error(lab: Lab) -> None:
+    system = lab.group.systems["iam-a"]
+    system.fails = lambda verb, unit: (verb, unit) in {("stop", "mariadb"), ("start", "nginx")}
+    with pytest.raises(NodeError, match="systemctl stop mariadb failed"):
+        retire(lab.changes, "iam-a")
+
+
 @pytest.mark.parametrize("state", ["inactive", "failed"])
 def test_a_master_whose_nginx_does_not_run_can_be_drained(lab: Lab, state: str) -> None:
     system = lab.group.systems["iam-a"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from test_node_changes import VIP, VIP2, Lab
 
 from operations.errors import OperationError
 from operations.switchover import Clock, run
-from provisioning.errors import SwitchoverError
+from provisioning.errors import SwitchoverError, UnreachableError
 from provisioning.health.checks import PublicSide
 from provisioning.health.public_checks import Address, Service
 from provisioning.inventory import Inventory, RemoteNode
@@ -105,6 +106,30 @@ def test_a_switchover_to_the_drained_node_is_the_way_back_too(tmp_path: Path) ->
     (moved,) = switch_over(lab.changes, "iam-a")
     assert moved.to == "iam-a"
     assert lab.is_as_before()
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_the_error_of_a_switchover_is_not_hidden_by_a_drain_that_cannot_be_ended(tmp_path: Path, *, back: bool) -> None:
+    lab = Lab(tmp_path)
+    prefer(lab, {"iam-a": [VIP]})
+    return_to_preferred(lab, {"iam-a": [VIP]})
+    if back:
+        switch_over(lab.changes, "iam-b")
+    failed: list[str] = []
+
+    def confirm(address: str, _node: RemoteNode) -> str:
+        failed.append(address)
+        raise SwitchoverError("the HAVIP does not follow")
+
+    def cut(_node: str, _when: str, names: list[str]) -> None:
+        if failed and {"end_drain", "stop_asking"} & set(names):
+            raise UnreachableError("the SSH connection broke")
+
+    lab.group.link = cut
+    changes = replace(lab.changes, confirm=confirm)
+    with pytest.raises(SwitchoverError, match="the HAVIP does not follow"):
+        switch_back(changes) if back else switch_over(changes, "iam-b")
+    assert failed == [VIP]
 
 
 def test_in_dual_master_mode_one_node_takes_both_virtual_ips(tmp_path: Path) -> None:

@@ -39,10 +39,16 @@ def new_key(form: str = "openssh") -> str:
 
 
 class _Rules(paramiko.ServerInterface):
-    def __init__(self, client_key: paramiko.PKey, login_file: str) -> None:
+    def __init__(self, client_key: paramiko.PKey, login_file: str, answers: threading.Event) -> None:
         self._client_key = client_key
         self._login_file = login_file
         self.commands = 0
+        self.answers = answers
+
+    def check_global_request(self, kind: str, msg: paramiko.Message) -> bool:
+        del kind, msg
+        self.answers.wait()
+        return False
 
     def get_allowed_auths(self, username: str) -> str:
         del username
@@ -64,6 +70,7 @@ class _Rules(paramiko.ServerInterface):
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self.commands += 1
+        self.answers.wait()
         threading.Thread(target=_execute, args=(channel, self._login_file, command.decode()), daemon=True).start()
         return True
 
@@ -114,6 +121,8 @@ class Server:
     """An SSH server with one host key that accepts one key for root. Also acts as a jump host."""
 
     def __init__(self, client_key: paramiko.PKey) -> None:
+        self.answers = threading.Event()  # not set: the server is silent, and its connections stay open
+        self.answers.set()
         self.login_file = ""  # shell commands that run before each command
         self.key = paramiko.Ed25519Key.from_private_key(io.StringIO(new_key()))
         self._client_key = client_key
@@ -134,7 +143,7 @@ class Server:
         transport = paramiko.Transport(connection)
         self.connections.append(transport)
         transport.add_server_key(self.key)
-        rules = _Rules(self._client_key, self.login_file)
+        rules = _Rules(self._client_key, self.login_file, self.answers)
         self._rules.append(rules)
         with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
             transport.start_server(server=rules)
@@ -157,6 +166,7 @@ class Server:
 
     def close(self) -> None:
         self._listener.close()
+        self.answers.set()
         for transport in self.connections:
             transport.close()
 
@@ -317,6 +327,29 @@ def test_a_call_ends_at_its_deadline(server: Server) -> None:
     ):
         connection.run("hang", deadline_s=0.3)
     assert time.monotonic() - began < 3
+
+
+def test_a_call_ends_when_the_node_is_silent_and_its_connection_stays_open(server: Server) -> None:
+    """A node behind a bastion that loses power: the bastion's TCP connection stays open."""
+    with connect(server.node(), PRIVATE_KEY) as connection:
+        connection.call([FACTS])
+        connection.watch(ask_every_s=0.1, silent_after_s=0.5)
+        assert connection.run("sleep 1; echo alive", deadline_s=20)[0] == "alive\n", "a node that answers may be slow"
+        threading.Timer(0.3, server.answers.clear).start()
+        began = time.monotonic()
+        with pytest.raises(UnreachableError, match="the node did not answer for"):
+            connection.run("hang", deadline_s=20)
+        assert time.monotonic() - began < 4
+
+
+def test_a_node_that_does_not_start_a_command_is_an_error(server: Server) -> None:
+    with connect(server.node(), PRIVATE_KEY) as connection:
+        connection.channel_deadline_s = 0.3
+        server.answers.clear()
+        began = time.monotonic()
+        with pytest.raises(UnreachableError, match="the SSH connection broke"):
+            connection.call([FACTS])
+        assert time.monotonic() - began < 3
 
 
 def test_large_output_and_large_input_do_not_block_each_other(server: Server) -> None:
