@@ -11,7 +11,7 @@ import os
 import time
 from typing import Any
 
-from . import access_log, kinds, undelivered
+from . import access_log, kinds, packet_filters, undelivered
 from .drained import drained_routers
 from .node import Node, StepError
 from .results import FAIL, fail, ok, warning
@@ -36,7 +36,7 @@ def health(
         results += kinds.get(check["kind"]).check(node, {**check, "nonce": nonce})
     held = addresses_held(node, virtual_ips)
     if node.at("/etc/tandem/switchover.json").exists():
-        results += [_vrrp(node, held), *_nginx(node), *undelivered.check(node)]
+        results += [_vrrp(node, held), *_nginx(node), *packet_filters.check(node), *undelivered.check(node)]
     return {"now": node.wall_clock(), "held": held, "results": results}
 
 

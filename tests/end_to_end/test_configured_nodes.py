@@ -144,6 +144,7 @@ def test_a_foreign_packet_filter_that_drops_vrrp_is_named(deployed: Lab) -> None
         assert code == 1
         assert "10.0.4.99 is held by iam-a and iam-b" in text
         assert "nft list ruleset on both" in text
+        assert "chain input of the table inet company drops what it does not accept" in text
     wait_until(lambda: health(deployed), lambda seen: seen[0] == 0, deadline_s=60, what="the group is healthy again")
 
 
