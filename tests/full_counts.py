@@ -29,7 +29,11 @@ _CHANGES = ("test_node_changes", "test_rotation", "test_data", "test_external_da
 _TEAM = ("test_changes", "test_day", "test_lecture_001", "test_notifications", "test_readme", "test_secrets")
 # Each part takes at most 40 minutes on two idle cores.
 PARTS: Mapping[str, Sequence[str]] = {
-    "counts": ("scripts/test", "-m", "long", "tests", "--ignore=tests/end_to_end", "--ignore=tests/lvs"),
+    "counts": (
+        "scripts/test", "-m", "long", "tests",
+        "--ignore=tests/end_to_end", "--ignore=tests/failover", "--ignore=tests/lvs",
+    ),
+    "failover": (*_NODES, "tests/failover"),  # 15 minutes of CPU stress, which no other work may share
     "kill": (*_NODES, "tests/end_to_end/test_kill_points.py", "-k", _KILLED),
     "cut": (*_NODES, "tests/end_to_end/test_kill_points.py", "-k", f"not {_KILLED}"),
     "load": (*_NODES, "tests/end_to_end/test_full_load.py"),
