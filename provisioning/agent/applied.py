@@ -8,14 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 from . import kinds
-from .files import keep_original
+from .files import SYSTEMD_FILES, keep_original
 from .node import Node
 from .previous import REVISION
 from .systemd import add_pending, read_pending, settle
 
 _RECORD = "manifest.json"
 _REMOVED = "removed.json"  # {"revision": ..., "entries": [...]}: what the current revision has removed
-_SYSTEMD_FILES = "/etc/systemd/system/"
 Entry = dict[str, Any]
 
 
@@ -41,7 +40,7 @@ def remove(
 ) -> list[str]:
     """Remove the entries in order, then record the items that remain. `secrets` are for all entries of a kind."""
     # After a rollback, entries of the newer version are in the record although its files do not exist any more.
-    if any(node.at(entry["path"]).exists() for entry in entries if entry.get("path", "").startswith(_SYSTEMD_FILES)):
+    if any(node.at(entry["path"]).exists() for entry in entries if entry.get("path", "").startswith(SYSTEMD_FILES)):
         add_pending(node, ["daemon-reload"])
     _record_removal(node, entries)
     done: list[str] = []

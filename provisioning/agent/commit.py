@@ -10,7 +10,7 @@ from typing import Any
 from . import applied, cloud_init, kinds, previous
 from .files import sync_all
 from .node import Node
-from .systemd import read_pending, settle
+from .systemd import catch_up, read_pending, settle
 
 
 def prepare(node: Node, *, items: list[dict[str, Any]]) -> None:
@@ -34,6 +34,7 @@ def commit(node: Node, *, actions: list[dict[str, Any]], record: list[dict[str, 
         done += kinds.get(action["kind"]).commit(node, action)
     for after in read_pending(node):  # of units that the manifest no longer names
         done += settle(node, after)
+    catch_up(node)
     sync_all(node, node.unsynced)
     shutil.rmtree(node.state_path("staged"), ignore_errors=True)
     return done

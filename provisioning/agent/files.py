@@ -15,6 +15,8 @@ from typing import Any
 
 from .node import Node, StepError
 
+SYSTEMD_FILES = "/etc/systemd/system/"
+
 
 def sha256_of(path: Path) -> str:
     digest = hashlib.sha256()
@@ -140,6 +142,13 @@ def replace_with_staged(node: Node, file: dict[str, Any]) -> None:
         set_owner(temporary, file)
         temporary.replace(target)
     node.unsynced.add(target.parent)
+    _note_unit_file(node, file["path"])
+
+
+def _note_unit_file(node: Node, path: str) -> None:
+    """Systemd does not notice a new directory of drop-in files, so it would not ask for a daemon-reload."""
+    if path.startswith(SYSTEMD_FILES):
+        node.unit_files_changed = True
 
 
 ORIGINALS = "originals"  # files of the distribution that a file of a manifest has replaced
@@ -173,9 +182,11 @@ def remove_file(node: Node, path: str) -> list[str]:
             os.chown(temporary, status.st_uid, status.st_gid)
             temporary.replace(target)
             kept.unlink()
+        _note_unit_file(node, path)
         return ["restored " + path]
     if not os.path.lexists(target):
         return []
     node.before("remove " + path)
     target.unlink()
+    _note_unit_file(node, path)
     return ["removed " + path]

@@ -122,6 +122,9 @@ class Node:
         self.program = program
         self.token = ""
         self.unsynced: set[Path] = set()  # directories in which the commit has replaced files
+        # Since systemd has read its unit files (systemd.py):
+        self.unit_files_changed = False
+        self.units_enabled = False
 
     def at(self, path: str) -> Path:
         """The path below `root` of an absolute path on the node."""

@@ -12,7 +12,17 @@ from typing import Any, NamedTuple
 from . import previous
 from .node import Node, StepError
 from .serving import NODE_FILE
-from .systemd import add_pending, bring_up, read_pending, reset_crashes, settle, systemctl, unit_facts
+from .systemd import (
+    add_pending,
+    bring_up,
+    catch_up,
+    read_pending,
+    read_unit_files,
+    reset_crashes,
+    settle,
+    systemctl,
+    unit_facts,
+)
 
 
 class _State(NamedTuple):
@@ -33,6 +43,7 @@ def roll_back(node: Node) -> list[str]:
         raise StepError("rollback", f"{', '.join(missing)} of the previous version no longer exists")
     # Before the first change, so that the next run performs what an interrupted rollback did not.
     add_pending(node, journal["actions"])
+    read_unit_files(node)  # a commit that was interrupted may have enabled units that are shown as disabled
     states = _states_before(node, journal)
     done = _stop_new_units(node, states)
     done += previous.restore_paths(node, journal)
@@ -113,4 +124,5 @@ def _settle_units(node: Node, states: dict[str, _State]) -> list[str]:
         raise errors[0]
     for action in read_pending(node):
         done += settle(node, action)
+    catch_up(node)
     return done

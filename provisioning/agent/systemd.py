@@ -109,7 +109,7 @@ def settle(node: Node, action: str) -> list[str]:
     """Perform one pending action. Returns a description of the change."""
     if action == "daemon-reload":
         node.before(action)
-        node.run_checked(action, ["systemctl", "daemon-reload"])
+        read_unit_files(node)
         forget(node, [action])
         return ["reloaded systemd's unit files"]
     verb, unit = action.split(" ", 1)
@@ -129,8 +129,9 @@ def bring_up(node: Node, unit: str, *, enabled: bool, running: bool) -> list[str
     """Perform the pending actions of a unit, and ensure that it is enabled and running as requested."""
     state: dict[str, Any] = unit_facts(node, [unit]).get(unit, {})
     done: list[str] = []
-    # systemd is queried too: an earlier unit may have done the daemon-reload before this unit's files were written.
-    if not state.get("loaded") or state.get("needs_daemon_reload") or "daemon-reload" in read_pending(node):
+    # systemd is queried too: this unit's files may have been changed by an earlier run or by hand.
+    is_read = state.get("loaded") and not state.get("needs_daemon_reload") and not node.unit_files_changed
+    if not is_read or "daemon-reload" in read_pending(node):
         done = settle(node, "daemon-reload")
         state = unit_facts(node, [unit]).get(unit, {})
     pending = [action for action in read_pending(node) if action.split(" ", 1)[-1] == unit]
@@ -172,17 +173,29 @@ def bring_down(node: Node, unit: str) -> list[str]:
 
 
 def _enable(node: Node, unit: str) -> list[str]:
-    """Enable a unit. systemd reads its unit files again only if the new links matter before the next boot.
+    """Enable a unit. systemd reads its unit files immediately only if the links matter before the next boot.
 
-    `systemctl enable` reads all of them, and for a unit that has an init script as well, twice.
+    `systemctl enable` lets it read all of them for each unit, and twice for one that has an init script as well.
     """
     result = node.run(["systemctl", "enable", "--no-reload", unit], env={"SYSTEMCTL_SKIP_SYSV": "1"})
     if result.code:
         raise StepError(f"unit {unit}", f"systemctl enable {unit} failed", result.err)
+    node.units_enabled = True
     links = [line for line in result.err.splitlines() if line.startswith("Created symlink ")]
     if any(".target.wants/" not in link for link in links):
-        node.run_checked("daemon-reload", ["systemctl", "daemon-reload"])
+        read_unit_files(node)
     return ["enabled " + unit]
+
+
+def read_unit_files(node: Node) -> None:
+    node.run_checked("daemon-reload", ["systemctl", "daemon-reload"])
+    node.unit_files_changed = node.units_enabled = False
+
+
+def catch_up(node: Node) -> None:
+    """Let systemd read its unit files, if it does not know them, or shows enabled units as they were."""
+    if node.unit_files_changed or node.units_enabled:
+        read_unit_files(node)
 
 
 def _disable(node: Node, unit: str) -> list[str]:

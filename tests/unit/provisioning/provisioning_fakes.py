@@ -44,6 +44,9 @@ class FakeSystem:
     units: dict[str, str] = field(default_factory=dict[str, str])  # name -> active | inactive | failed
     restarts: dict[str, int] = field(default_factory=dict[str, int])  # of units in a crash loop
     enabled: set[str] = field(default_factory=set[str])
+    shown_enabled: frozenset[str] | None = (
+        None  # as systemd shows them until it reads its unit files; None: as they are
+    )
     addresses: set[str] = field(default_factory=set[str])
     log: list[str] = field(default_factory=list[str])  # commands with an effect, in order
     loaded: dict[str, dict[str, str]] = field(
@@ -122,7 +125,7 @@ class FakeSystem:
             blocks = [
                 f"Id={name}.service\nLoadState=loaded\nActiveState={self.units.get(name, 'inactive')}\n"
                 f"SubState={'auto-restart' if name in self.restarts else ''}\nNRestarts={self.restarts.get(name, 0)}\n"
-                f"UnitFileState={'enabled' if name in self.enabled else 'disabled'}\n"
+                f"UnitFileState={'enabled' if name in self._shown_enabled() else 'disabled'}\n"
                 f"NeedDaemonReload={'no' if self._unit_files(name) == self._read_unit_files(name) else 'yes'}"
                 for name in argv[3:]
             ]
@@ -132,7 +135,10 @@ class FakeSystem:
             self.timers.discard(unit)
             return Result(0, "", "")
         if verb == "daemon-reload":
+            self.shown_enabled = None
             self.unit_files = {path: text for path, text in self._files().items() if "/systemd/system/" in path}
+        if "--no-reload" in argv:
+            self.shown_enabled = self._shown_enabled()
         if verb in ("enable", "disable"):
             (self.enabled.add if verb == "enable" else self.enabled.discard)(unit)
         elif verb in ("start", "restart", "reload", "stop") and self.fails(verb, unit):
@@ -149,6 +155,9 @@ class FakeSystem:
         if verb != "reset-failed":
             self.log.append(" ".join([verb, *([unit] if unit != verb else [])]))
         return Result(0, "", "")
+
+    def _shown_enabled(self) -> frozenset[str]:
+        return frozenset(self.enabled) if self.shown_enabled is None else self.shown_enabled
 
     def _unit_files(self, unit: str) -> dict[str, str]:
         return {path: text for path, text in self._files().items() if f"/systemd/system/{unit}." in path}

@@ -532,7 +532,7 @@ def test_the_ssh_server_of_the_bastion_is_managed_too(tmp_path: Path) -> None:
     of = {**manifests(), BASTION: render(replace(deployment(), bastion=True))[BASTION]}
     assert deploy(group, of).changed["bastion"]
     assert not key.exists()
-    assert group.systems["bastion"].log == ["enable ssh", "start ssh"]
+    assert group.systems["bastion"].log == ["enable ssh", "start ssh", "daemon-reload"]
     hardened = (group.systems["bastion"].root / "etc/ssh/sshd_config.d/00-tandem.conf").read_text()
     assert "PasswordAuthentication no" in hardened
     assert "ssh-rsa AAAAB3" in (group.systems["bastion"].root / "home/debian/.ssh/authorized_keys").read_text()
