@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ from provisioning_deployments import deployment
 from pydantic import ValidationError
 
 from provisioning.kinds.absent import Absent
+from provisioning.kinds.port import Port
 from provisioning.manifest_rendering import render
+from settings.iam import IamSettings
 from settings.nginx import NginxSettings
 
 
@@ -67,6 +70,19 @@ def test_x_forwarded_for_of_the_client_is_replaced(name: str) -> None:
 def test_the_default_site_of_the_distribution_is_removed() -> None:
     items = render(deployment())["iam-a"].items
     assert "/etc/nginx/sites-enabled/default" in [item.path for item in items if isinstance(item, Absent)]
+
+
+@pytest.mark.parametrize("version", ["1.18", "1.22", "1.26"])
+@pytest.mark.parametrize("https", [True, False])
+def test_the_checked_ports_are_those_on_which_nginx_listens(version: str, https: bool) -> None:
+    """Without a certificate, version 1.18 has no server on port 443, and the health gate would always fail."""
+    one = {"hosts": ["web.example.com"], "https": https, "http": "serve", "root": "/srv/web"}
+    group = replace(
+        deployment(nginx={"version": version, "sites": [one]}), iam=IamSettings(enabled=False), domains=None, release=None
+    )
+    manifest = render(group)["iam-a"]
+    listens = {int(port) for text in manifest.files().values() for port in re.findall(r"^ +listen (\d+)", text, re.M)}
+    assert {item.port for item in manifest.items if isinstance(item, Port)} == listens
 
 
 @pytest.mark.parametrize(
