@@ -73,6 +73,30 @@ def check_node_addresses(settings: Settings, deployed: Exports) -> Iterator[Prob
             )
 
 
+def check_virtual_ips_keep_their_places(settings: Settings, deployed: Exports) -> Iterator[Problem]:
+    """Each place has its own HAVIP and public address. One HAVIP cannot get an address that another one still has."""
+    current, requested = deployed.inventory.virtual_ips, [str(address) for address in settings.virtual_ip.addresses]
+    moved = [address for place, address in enumerate(requested) if address in current and current.index(address) != place]
+    if moved:
+        yield Problem(
+            "tandem:virtualIp",
+            f"must keep the order of its addresses (current {', '.join(current)}, requested {', '.join(requested)}), "
+            f"because each place has its own HAVIP and public address, and {moved[0]} would still belong to another "
+            "one.\n"
+            "To remove an address before the last one, put a new address in its place, or remove it and those after it, "
+            "and add the others in another `up`.",
+        )
+    # New HAVIPs are created before nodes are deleted. (The settings refuse the address of a remaining node.)
+    nodes = [*deployed.inventory.nodes, *([deployed.inventory.bastion] if deployed.inventory.bastion else [])]
+    for node in nodes:
+        if node.private_address in requested:
+            yield Problem(
+                "tandem:virtualIp",
+                f"cannot contain {node.private_address}, the address of {node.name}.\n"
+                f"Choose a free address; {node.private_address} is free after an `up` without {node.name}.",
+            )
+
+
 def check_data_node_stays_first(settings: Settings, deployed: Exports) -> Iterator[Problem]:
     data_node, first = deployed.data_node, settings.nodes.members[0].name
     if data_node in {None, first} or settings.data_location is not DataLocation.FIRST_NODE:
@@ -199,6 +223,7 @@ def describe_disks(settings: Settings) -> dict[str, int]:
 _RULES = (
     check_network,
     check_node_addresses,
+    check_virtual_ips_keep_their_places,
     check_data_node_stays_first,
     check_data_disk_is_kept,
     check_disk_sizes,
