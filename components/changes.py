@@ -76,15 +76,15 @@ def check_node_addresses(settings: Settings, deployed: Exports) -> Iterator[Prob
 def check_virtual_ips_keep_their_places(settings: Settings, deployed: Exports) -> Iterator[Problem]:
     """Each place has its own HAVIP and public address. One HAVIP cannot get an address that another one still has."""
     current, requested = deployed.inventory.virtual_ips, [str(address) for address in settings.virtual_ip.addresses]
-    moved = [address for place, address in enumerate(requested) if address in current and current.index(address) != place]
+    moved = [each for place, each in enumerate(requested) if each in current and current.index(each) != place]
     if moved:
         yield Problem(
             "tandem:virtualIp",
             f"must keep the order of its addresses (current {', '.join(current)}, requested {', '.join(requested)}), "
             f"because each place has its own HAVIP and public address, and {moved[0]} would still belong to another "
             "one.\n"
-            "To remove an address before the last one, put a new address in its place, or remove it and those after it, "
-            "and add the others in another `up`.",
+            "To remove an address before the last one, put a new address in its place, or remove it and those after "
+            "it, and add the others in another `up`.",
         )
     # New HAVIPs are created before nodes are deleted. (The settings refuse the address of a remaining node.)
     nodes = [*deployed.inventory.nodes, *([deployed.inventory.bastion] if deployed.inventory.bastion else [])]
