@@ -84,9 +84,9 @@ def test_a_drain_reverses_the_order_of_different_priorities(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["nopreempt", "preempt"])
 def test_a_drain_and_a_failed_check_have_an_effect_beside_positive_weights(mode: str) -> None:
-    """keepalived limits a priority to 254: nodes above it are equal, whatever a check or a drain changes."""
+    """The limit of a priority is 254: nodes above it are equal, whatever a check or a drain changes."""
     scripts = [{"name": name, "command": "/usr/bin/true", "weight": 20} for name in ("disk", "load")]
-    options = {"mode": mode, "keepalived": {"track": {"scripts": scripts}}}
+    options: dict[str, Any] = {"mode": mode, "keepalived": {"track": {"scripts": scripts}}}
     (a,), (b,) = (map(int, re.findall(r" priority (\d+)", conf(node, **options))) for node in ("iam-a", "iam-b"))
     switchover = json.loads(render(deployment(**options))["iam-a"].files()["/etc/tandem/switchover.json"])
     assert a + 40 <= 254

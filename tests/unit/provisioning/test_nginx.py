@@ -72,16 +72,30 @@ def test_the_default_site_of_the_distribution_is_removed() -> None:
     assert "/etc/nginx/sites-enabled/default" in [item.path for item in items if isinstance(item, Absent)]
 
 
+def test_the_case_of_header_names_does_not_matter() -> None:
+    headers = {"x-forwarded-for": "$proxy_add_x_forwarded_for", "HOST": "inner.example.com", "upgrade": "none"}
+    one = {
+        "path": "/", "proxy": "iam-apiserver", "requestHeaders": headers, "websocket": True,
+        "headers": {"x-frame-options": "DENY"},
+    }  # fmt: skip
+    sites = [{"hosts": ["web.example.com"], "headers": {"X-Frame-Options": "SAMEORIGIN"}, "locations": [one]}]
+    text = files(sites=sites)["/etc/nginx/conf.d/site-web.example.com.conf"]
+    location = text.partition("location / {\n        add_header")[2].lower()
+    names = re.findall("proxy_set_header ([a-z-]+) ", location)
+    assert len(names) == len(set(names)), names
+    assert set(headers) <= {*names, "HOST"}
+    assert "sameorigin" not in location
+
+
 @pytest.mark.parametrize("version", ["1.18", "1.22", "1.26"])
 @pytest.mark.parametrize("https", [True, False])
-def test_the_checked_ports_are_those_on_which_nginx_listens(version: str, https: bool) -> None:
+def test_the_checked_ports_are_those_on_which_nginx_listens(version: str, *, https: bool) -> None:
     """Without a certificate, version 1.18 has no server on port 443, and the health gate would always fail."""
     one = {"hosts": ["web.example.com"], "https": https, "http": "serve", "root": "/srv/web"}
-    group = replace(
-        deployment(nginx={"version": version, "sites": [one]}), iam=IamSettings(enabled=False), domains=None, release=None
-    )
-    manifest = render(group)["iam-a"]
-    listens = {int(port) for text in manifest.files().values() for port in re.findall(r"^ +listen (\d+)", text, re.M)}
+    group = deployment(nginx={"version": version, "sites": [one]})
+    manifest = render(replace(group, iam=IamSettings(enabled=False), domains=None, release=None))["iam-a"]
+    text = "".join(manifest.files().values())
+    listens = {int(port) for port in re.findall(r"^ +listen (\d+)", text, re.MULTILINE)}
     assert {item.port for item in manifest.items if isinstance(item, Port)} == listens
 
 
