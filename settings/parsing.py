@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from settings.problems import Problem
 from settings.schema import find_field, find_model, is_secret, known_keys
 
+UNKNOWN_KEY = "is not a known key"
 _MAX_VALUE_LENGTH = 60
 # pydantic's messages: "Input should be 'none' or 'nat'", "Tuple should have at least 2 items after validation, not 1".
 _SUBJECT = re.compile(r"^(Input|String|Tuple|List|Dictionary|Value) should ")
@@ -88,9 +89,13 @@ def _path_in_value(value: object, location: Sequence[str | int], kind: str) -> t
 def _key(namespace: str, path: Sequence[str | int]) -> str:
     text = f"{namespace}:{path[0] if _PLAIN_KEY.fullmatch(str(path[0])) else repr(path[0])}"
     for part in path[1:]:
-        plain = isinstance(part, str) and _PLAIN_KEY.fullmatch(part)
-        text += f".{part}" if plain else f"[{part!r}]"
+        text = key_below(text, part)
     return text
+
+
+def key_below(key: str, part: str | int) -> str:
+    """The key of an entry of the mapping or list at `key`, as in problems."""
+    return f"{key}.{part}" if isinstance(part, str) and _PLAIN_KEY.fullmatch(part) else f"{key}[{part!r}]"
 
 
 def _text(model: type[BaseModel], path: Sequence[str | int], detail: ErrorDetails) -> str:
@@ -129,8 +134,8 @@ def _unknown_text(key: str, known: Mapping[str, object]) -> str:
     if not nearest:
         nearest = [name for name in known if name.lower() == key.replace("_", "").replace("-", "").lower()]
     if nearest:
-        return f"is not a known key; did you mean {nearest[0]}?"
-    return f"is not a known key; known keys: {', '.join(known) or 'none'}"
+        return f"{UNKNOWN_KEY}; did you mean {nearest[0]}?"
+    return f"{UNKNOWN_KEY}; known keys: {', '.join(known) or 'none'}"
 
 
 def _once_per_key(problems: Iterable[Problem]) -> tuple[Problem, ...]:

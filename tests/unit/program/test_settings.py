@@ -300,6 +300,22 @@ def test_the_report_never_contains_a_secret() -> None:
     assert "12345" not in text
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        pytest.param("notifications.wecom", "hunter2", id="the URL of a robot without its key"),
+        pytest.param("notifications.webhooks", ["hunter2"], id="a list of URLs"),
+        pytest.param("credentials.given", "hunter2", id="a password without its name"),
+        pytest.param("credentials.server.api", "hunter2", id="a private key without its name"),
+        pytest.param("services.web", "hunter2", id="a secret of a service without its name"),
+    ],
+)
+def test_a_secret_at_the_place_of_its_mapping_is_not_shown(path: str, value: Any) -> None:
+    problems = problems_of(with_value(sections(), path, value))
+    assert problems
+    assert "hunter2" not in str(problems)
+
+
 @pytest.mark.parametrize("name", ["mariadbPassword", "redisPassword", "mongodbPassword", "jwtKey", "bucketKeyId"])
 @pytest.mark.parametrize("character", ["\n", "\0", "\x7f", "\t", "é", "密", "\u2028", "\ud800"])
 def test_characters_that_a_format_cannot_carry_are_reported_without_the_secret(name: str, character: str) -> None:
