@@ -75,6 +75,11 @@ class View:
     body_size: str
 
     @property
+    def serves_challenges(self) -> bool:
+        """Whether a location of the settings replaces the directory with ACME challenges."""
+        return any(each.settings.path == ACME_PATH and each.settings.match in {"prefix", "^~"} for each in self.acme)
+
+    @property
     def rates(self) -> dict[str, RateLimitSettings]:
         """The limits by the names of their zones."""
         return {each.rate_zone: each.settings.rate_limit for each in self.locations if each.settings.rate_limit}

@@ -87,6 +87,23 @@ def test_the_case_of_header_names_does_not_matter() -> None:
     assert "sameorigin" not in location
 
 
+def test_a_proxied_acme_challenge_has_the_same_headers_without_tls() -> None:
+    """Programs such as lego answer a challenge only for the host name of the certificate."""
+    challenges = {"path": "/.well-known/acme-challenge/", "proxy": "iam-apiserver", "errorPages": {"404": {"body": "x"}}}
+    text = files(sites=[{"hosts": ["web.example.com"], "root": "/srv/web", "locations": [{"path": "/"}, challenges]}])
+    plain, tls = text["/etc/nginx/conf.d/site-web.example.com.conf"].split("listen 443")
+    names = re.compile(r"proxy_set_header .*|location @\S+")
+    assert set(names.findall(plain)) == set(names.findall(tls)) >= {"proxy_set_header Host $host;"}
+
+
+def test_a_location_for_one_challenge_keeps_the_directory_for_the_others() -> None:
+    one = {"path": "/.well-known/acme-challenge/token", "match": "=", "respond": {"body": "answer"}}
+    text = files(sites=[{"hosts": ["web.example.com"], "root": "/srv/web", "locations": [{"path": "/"}, one]}])
+    plain = text["/etc/nginx/conf.d/site-web.example.com.conf"].split("listen 443")[0]
+    assert "location ^~ /.well-known/acme-challenge/ {" in plain
+    assert "location = /.well-known/acme-challenge/token {" in plain
+
+
 @pytest.mark.parametrize("version", ["1.18", "1.22", "1.26"])
 @pytest.mark.parametrize("https", [True, False])
 def test_the_checked_ports_are_those_on_which_nginx_listens(version: str, *, https: bool) -> None:
