@@ -10,6 +10,7 @@ from typing import Any
 
 import pulumi
 
+from provisioning.deployment import BASTION
 from provisioning.exports import Exports
 from settings.data import DataLocation
 from settings.problems import Problem
@@ -163,6 +164,8 @@ def check_node_removals(settings: Settings, deployed: Exports) -> Iterator[Probl
             "only reconfigured at its end.\n"
             f"Keep {', '.join(removed[1:])} in this `up`, and remove the next node in another one.",
         )
+    if deployed.inventory.bastion is not None and settings.access.mode != "bastion":
+        removed.append(BASTION)
     if removed and deployed.termination_protection:
         yield Problem(
             "tandem:nodes.terminationProtection",

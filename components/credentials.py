@@ -265,7 +265,7 @@ class Credentials(pulumi.ComponentResource):
         request = tls.CertRequest(
             f"{self._name}-{what}-request",
             private_key_pem=key.private_key_pem,
-            subject={"common_name": names[0], "organization": labels.subject(labels.project)},
+            subject={"common_name": labels.subject(names[0]), "organization": labels.subject(labels.project)},
             dns_names=names,
             ip_addresses=addresses,
             opts=self._child(),

@@ -225,6 +225,10 @@ class LocationSettings(FrozenModel):
         given = [name for name, value in only_proxy.items() if value]
         if given and self.proxy is None:
             raise ValueError(f"{given[0]} cannot be set without proxy: the target is missing")
+        if self.cache is not None and not self.buffering:
+            raise ValueError(
+                "buffering must be true with cache: nginx only keeps responses that it buffers (got false)"
+            )
         if self.proxy_path is not None and self.match not in {"prefix", "^~"}:
             raise ValueError(f"proxyPath cannot be set with match {self.match}: only a prefix can be replaced")
         if self.proxy_path is not None and self.proxy_path.endswith("/") != self.path.endswith("/"):

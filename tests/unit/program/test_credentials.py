@@ -49,6 +49,14 @@ def test_the_generation_of_a_password_is_its_keeper() -> None:
     assert after.get("credentials-jwt-key").inputs["keepers"] == {"generation": "2"}
 
 
+def test_a_long_host_name_fits_into_the_subject_of_its_certificate() -> None:
+    """Clients only read the names; a common name has at most 64 characters (RFC 5280, ub-common-name)."""
+    host = f"{'a' * 50}.api.example.com"
+    request = run("local", {"domains.api": host}).get("credentials-server-request").inputs
+    assert request["dnsNames"][0] == host
+    assert len(request["subject"]["commonName"]) <= 64
+
+
 def test_a_given_secret_is_not_generated() -> None:
     given = {"jwtKey": "given-jwt-password", "redisPassword": "given-redis-password"}
     declared = run("local", {"credentials": {"given": given}})

@@ -77,6 +77,8 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     ("milliseconds", location(proxy="web", expires="500ms"), f"{LOCATION}.expires", "invalid format"),
     ("a time of the next day", location(proxy="web", expires="@24h"), f"{LOCATION}.expires", "invalid format"),
     ("an empty path", location(root="/srv/x", tryFiles=["", "=404"]), f"{LOCATION}.tryFiles", "must contain paths"),
+    ("a cache of what is not buffered", location(proxy="web", cache={"validS": 60}, buffering=False), LOCATION,
+     "buffering must be true with cache"),
     ("a dollar sign", location(respond={"body": "It costs $ 5"}), f"{LOCATION}.respond.body",
      "a $ that begins no variable"),
     ("a dollar sign in quotes", location(redirect={"to": "/x$"}), f"{LOCATION}.redirect.to",

@@ -199,6 +199,8 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
     ("invalid certificate", {"credentials": {"server": {"certificate": "x", "privateKey": "y"}}},
      "credentials.server.certificate", "has an invalid format"),
     # services
+    *((f"the port {port} of Redis", {"data": {**EXTERNAL, "redisAddress": f"10.0.9.2:{port}"}},
+       "data.redisAddress", f"must be HOST:PORT with a port from 1 to 65535 (got 10.0.9.2:{port})") for port in (0, 65536)),
     ("nginx as root", {"nginx": {"user": "root"}}, "nginx.user", "www-data"),
     ("credentials from any origin", {"nginx": {"cors": {"allowOrigins": ["*"], "allowCredentials": True}}},
      "nginx.cors", "list the origins instead"),

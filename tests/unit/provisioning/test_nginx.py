@@ -89,7 +89,11 @@ def test_the_case_of_header_names_does_not_matter() -> None:
 
 def test_a_proxied_acme_challenge_has_the_same_headers_without_tls() -> None:
     """Programs such as lego answer a challenge only for the host name of the certificate."""
-    challenges = {"path": "/.well-known/acme-challenge/", "proxy": "iam-apiserver", "errorPages": {"404": {"body": "x"}}}
+    challenges = {
+        "path": "/.well-known/acme-challenge/",
+        "proxy": "iam-apiserver",
+        "errorPages": {"404": {"body": "x"}},
+    }
     text = files(sites=[{"hosts": ["web.example.com"], "root": "/srv/web", "locations": [{"path": "/"}, challenges]}])
     plain, tls = text["/etc/nginx/conf.d/site-web.example.com.conf"].split("listen 443")
     names = re.compile(r"proxy_set_header .*|location @\S+")
