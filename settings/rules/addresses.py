@@ -126,8 +126,12 @@ def check_node_names_are_unique(nodes: NodesSettings) -> Iterator[Problem]:
             )
 
 
-def check_no_node_is_named_bastion(nodes: NodesSettings, access: AccessSettings) -> Iterator[Problem]:
+def check_no_node_has_a_reserved_name(nodes: NodesSettings, access: AccessSettings) -> Iterator[Problem]:
     for index, node in enumerate(nodes.members):
+        if node.name == "localhost":
+            yield Problem(
+                f"tandem:nodes.members[{index}].name", "cannot be localhost, the name of each node for itself"
+            )
         if access.mode == "bastion" and node.name == "bastion":
             yield Problem(f"tandem:nodes.members[{index}].name", "cannot be bastion with access.mode bastion")
 
@@ -161,7 +165,7 @@ def check_security_group_has_room(
 
 RULES = (
     check_existing_network_has_cidrs,
-    check_no_node_is_named_bastion,
+    check_no_node_has_a_reserved_name,
     check_vpc_range,
     check_subnet_range,
     check_zone_is_in_region,

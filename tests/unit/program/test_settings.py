@@ -198,6 +198,8 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
      "credentials.caValidityHours", "otherwise certificates expire after their CA"),
     ("invalid certificate", {"credentials": {"server": {"certificate": "x", "privateKey": "y"}}},
      "credentials.server.certificate", "has an invalid format"),
+    ("a node that is called localhost", {"nodes.members.0.name": "localhost"},
+     "nodes.members[0].name", "cannot be localhost"),
     # services
     *((f"the port {port} of Redis", {"data": {**EXTERNAL, "redisAddress": f"10.0.9.2:{port}"}},
        "data.redisAddress", f"must be HOST:PORT with a port from 1 to 65535 (got 10.0.9.2:{port})") for port in (0, 65536)),
