@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,6 +15,8 @@ from settings.problems import Problem
 from settings.schema import find_field, find_model, is_secret, known_keys
 
 UNKNOWN_KEY = "is not a known key"
+# Begins a reference to a secret of the stack in a file (provisioning/placeholders.py).
+_PLACEHOLDER = "@@secret:"
 _MAX_VALUE_LENGTH = 60
 # pydantic's messages: "Input should be 'none' or 'nat'", "Tuple should have at least 2 items after validation, not 1".
 _SUBJECT = re.compile(r"^(Input|String|Tuple|List|Dictionary|Value) should ")
@@ -37,6 +39,7 @@ def parse_sections(model: type[BaseModel], raw: Mapping[str, object], namespace:
         Problem(_key(namespace, [key]), _unknown_text(key, known_keys(model)))
         for key in sorted(raw.keys() - known_keys(model).keys())
     ]
+    problems += _find_placeholders(namespace, raw)
     for name, field in model.model_fields.items():
         alias = field.alias or name
         if alias not in raw and not field.is_required():
@@ -51,6 +54,24 @@ def parse_sections(model: type[BaseModel], raw: Mapping[str, object], namespace:
             details = _without_consequences(error.errors(include_url=False))
             problems.extend(_problem(model, alias, value, detail, namespace) for detail in details)
     return Parsed(sections, _once_per_key(problems))
+
+
+def _find_placeholders(namespace: str, raw: Mapping[str, object]) -> Iterator[Problem]:
+    """A value that ends up in a file, such as the response of a site, would contain the secret there."""
+
+    def find(key: str, value: object) -> Iterator[Problem]:
+        entries: Iterable[tuple[str | int, object]] = ()
+        if isinstance(value, dict):
+            entries = cast("dict[str, object]", value).items()
+        elif isinstance(value, list):
+            entries = enumerate(cast("list[object]", value))
+        elif isinstance(value, str) and _PLACEHOLDER in value:
+            yield Problem(key, f"cannot contain {_PLACEHOLDER}; write ${{secret.NAME}} for a secret of a service")
+        for part, each in entries:
+            yield from find(key_below(key, part), each)
+
+    for section, value in raw.items():
+        yield from find(_key(namespace, [section]), value)
 
 
 def _without_consequences(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import bisect
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -302,6 +303,25 @@ def test_the_report_never_contains_a_secret() -> None:
     text = "\n".join(problem.text for problem in problems_of(with_value(sections(), "credentials", given)))
     assert "abc" not in text
     assert "12345" not in text
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "key"),
+    [
+        pytest.param("nginx.extraConfig", "# {}", "nginx.extraConfig", id="directives"),
+        pytest.param(
+            "nginx.sites",
+            [{"hosts": ["a.example.com"], "locations": [{"path": "/", "respond": {"body": "{}"}}]}],
+            "nginx.sites[0].locations[0].respond.body",
+            id="a public response",
+        ),
+        pytest.param("access.publicKeys", [f"{ED25519} {{}}"], "access.publicKeys[0]", id="a comment"),
+    ],
+)
+def test_a_setting_cannot_refer_to_a_secret_of_the_stack(path: str, value: Any, key: str) -> None:
+    given = json.loads(json.dumps(value).replace("{}", "@@secret:iam_admin_password@@"))
+    problems = {problem.key: problem.text for problem in problems_of(with_value(sections(), path, given))}
+    assert problems[f"tandem:{key}"].startswith("cannot contain @@secret:")
 
 
 @pytest.mark.parametrize(
