@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from provisioning.deployment import Deployment, Node
 from settings.keepalived import KeepalivedSettings, ProfileName
 
+# Of a healthy node, with all checks. Above 254 keepalived ignores what a check adds, and what a drain takes away.
 _HIGHEST = 250
 _LABEL_LENGTH = 15  # of an address: IFNAMSIZ - 1
 
@@ -66,10 +67,7 @@ class VirtualRouter:
     virtual_router_id: int
     addresses: tuple[VirtualAddress, ...]
     priority: int
-
-    @property
-    def preferred(self) -> bool:
-        return self.priority == _HIGHEST
+    preferred: bool  # no other node has a higher priority
 
 
 def profile_of(settings: KeepalivedSettings) -> Profile:
@@ -105,7 +103,8 @@ def virtual_routers(deployment: Deployment, node: Node) -> list[VirtualRouter]:
                 f"VI_{number + 1}",
                 settings.virtual_router_id + number,
                 tuple(VirtualAddress(address, labels[address]) for address in addresses),
-                _HIGHEST - settings.priority_step * behind,
+                _HIGHEST - settings.track.raised - settings.priority_step * behind,
+                preferred=behind == 0,
             )
         )
     return routers
