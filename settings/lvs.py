@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from settings.base import Address, FrozenModel
 
-
 # Without what keepalived reads as a comment (# and !), a block, a quote or a definition ($).
 _PATH = r"^/[A-Za-z0-9._~%&=?/:@+,;-]*$"
 
