@@ -171,6 +171,17 @@ def test_keepalived_reports_to_the_event_recorder_in_order_and_not_by_scripts(pr
             id="one name twice",
         ),
         pytest.param({"mode": "preempt", "syncGroup": True}, "must be nopreempt with syncGroup", id="sync, preempt"),
+        *(
+            pytest.param(
+                {
+                    "lvsNetwork": "switched",
+                    "virtualServers": [{**LVS, "check": {"type": "HTTP_GET", "path": path}, "realServers": [REAL]}],
+                },
+                "pattern",
+                id=f"the path {path}, which keepalived does not read as one",
+            )
+            for path in ("/a#b", "/a!b", "/a}b", '/a"b', "/$a")
+        ),
         pytest.param(
             {"track": {"interfaces": [{"interface": f"eth{n}", "weight": 60} for n in (1, 2)]}},
             r"positive weights in track must be at most 100 in all \(got 120\)",
