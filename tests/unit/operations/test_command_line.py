@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -227,6 +228,31 @@ def test_without_a_terminal_a_missing_answer_is_wrong_usage() -> None:
     done = tandem("init", "demo", "--region", "ap-guangzhou")
     assert done.returncode == 2
     assert "--zone" in done.stderr
+
+
+def test_without_a_terminal_a_missing_network_is_wrong_usage() -> None:
+    others = [f"--{option}=x" for option in ("region", "zone", "image", "api-domain", "authz-domain")]
+    done = tandem("init", "demo", *others)
+    assert (done.returncode, "--admin" in done.stderr) == (2, True)
+
+
+def test_on_a_terminal_every_question_can_be_answered() -> None:
+    controller, terminal = pty.openpty()
+    # The name is wrong, so that no file is written: this is reported after the last answer.
+    command = [sys.executable, "-m", "operations.main", "init", "Demo!"]
+    answers = "ap-guangzhou\nap-guangzhou-6\nimg-1\napi.example.com\nauthz.example.com\n198.51.100.0/24, 10.9.0.0/16\n"
+    os.write(controller, answers.encode())
+    done = subprocess.run(
+        command, cwd=PROJECT_ROOT, stdin=terminal, capture_output=True, text=True, timeout=30, check=False
+    )
+    os.close(terminal)
+    os.close(controller)
+    assert "separated by commas" in done.stdout
+    assert (done.returncode, done.stderr.splitlines()) == (
+        1,
+        ["error: the stack was not created:", "  NAME must be lower-case letters, digits and hyphens, "
+         "starting with a letter (got Demo!)"],
+    )  # fmt: skip
 
 
 def test_an_existing_stack_is_not_overwritten(tmp_path: Path) -> None:
