@@ -206,7 +206,7 @@ def _health_lines(report: HealthReport) -> list[Text]:
     certificates = [result.seen for result in report.results if result.name == "certificate"]
     lines = [Text(f"health   {len(report.results)} checks, {failed} failed, {len(shown) - failed} warnings")]
     lines += [Text(f"         {result}", style="red" if result.level is Level.FAIL else "yellow") for result in shown]
-    lines.append(Text(f"drift    {'none' if same else 'see the lines above; tandem up corrects it'}"))
+    lines.append(Text(f"drift    {'none' if same else 'see the lines above'}"))
     if certificates:
         lines.append(Text(f"certificates  {'; '.join(dict.fromkeys(certificates))}"))
     return lines

@@ -13,6 +13,7 @@ from typing import Any
 
 from . import access_log, kinds, packet_filters, undelivered
 from .drained import drained_routers
+from .drop_ins import describe_foreign
 from .node import Node, StepError
 from .results import FAIL, fail, ok, warning
 from .serving import addresses_held
@@ -24,7 +25,7 @@ _SECOND_LOOK_S = 2.0
 _USED_WARNING, _USED_FAIL = 0.85, 0.95  # of the space or the inodes of a file system
 _SMALLEST_FREE = 64 * 1024 * 1024  # bytes
 _FILE_SYSTEMS = ("/", "/var", "/var/log", "/var/lib/mysql", "/var/lib/redis", "/srv/tandem", "/tmp", "/run")  # noqa: S108 - only their free space is read
-_UNIT_PROPERTIES = "Id,LoadState,ActiveState,SubState,NRestarts,Result,ActiveEnterTimestampMonotonic"
+_UNIT_PROPERTIES = "Id,LoadState,ActiveState,SubState,NRestarts,Result,ActiveEnterTimestampMonotonic,DropInPaths"
 
 
 def health(
@@ -87,6 +88,8 @@ def _units(node: Node, names: list[str]) -> list[dict[str, Any]]:
         later = _show(node, restarted)
     found = [_unit(name, shown, later.get(name, shown)) for name, shown in first.items()]
     faults = [each for each in found if each]
+    for fault in faults:
+        fault["seen"] += describe_foreign(node, first[fault["name"].removeprefix("unit ")].get("DropInPaths", ""))
     running = len(names) - len(faults)
     return [*faults, *([ok("units", f"{running} running")] if running else [])]
 
@@ -100,7 +103,7 @@ def _show(node: Node, names: list[str]) -> dict[str, dict[str, str]]:
 
 def _unit(name: str, shown: dict[str, str], later: dict[str, str]) -> dict[str, Any] | None:
     """The fault of a unit, or None. `later` is its state two seconds later, if it has been restarted recently."""
-    look_at = f"journalctl -u {name}"
+    look_at = f"journalctl -u {name}; systemctl cat {name}"
     state, detail = shown.get("ActiveState", "unknown"), shown.get("SubState", "")
     restarts = _restarts(later)
     if shown.get("LoadState") == "not-found":

@@ -248,11 +248,9 @@ def test_on_a_terminal_every_question_can_be_answered() -> None:
     os.close(terminal)
     os.close(controller)
     assert "separated by commas" in done.stdout
-    assert (done.returncode, done.stderr.splitlines()) == (
-        1,
-        ["error: the stack was not created:", "  NAME must be lower-case letters, digits and hyphens, "
-         "starting with a letter (got Demo!)"],
-    )  # fmt: skip
+    assert done.returncode == 1
+    assert re.sub(r"\s+", " ", done.stderr).startswith("error: the stack was not created: NAME must be lower-case")
+    assert len(done.stderr.splitlines()) == 2  # no other answer is wrong
 
 
 def test_an_existing_stack_is_not_overwritten(tmp_path: Path) -> None:

@@ -100,6 +100,13 @@ def test_a_unit_that_does_not_run_or_restarts_is_reported(tmp_path: Path, shown:
     assert found.startswith(result)
 
 
+def test_a_drop_in_that_is_not_tandems_is_named_for_a_unit_that_fails(tmp_path: Path) -> None:
+    drop_in = "/run/systemd/system/iam-apiserver.service.d/x.conf"
+    (found,) = FakeNode(tmp_path, ActiveState="failed", DropInPaths=drop_in).check(units=(UNIT,))
+    assert found.endswith(f"; drop-in {drop_in} is not Tandem's")
+    assert FakeNode(tmp_path, DropInPaths=drop_in).check(units=(UNIT,)) == ["ok units: 1 running"]
+
+
 def test_a_unit_that_restarted_often_and_then_stays_is_only_a_warning(tmp_path: Path) -> None:
     """While a node boots, services restart until the database of another node responds."""
     node = FakeNode(tmp_path, NRestarts="7", ActiveEnterTimestampMonotonic=str(monotonic_us(5)))
