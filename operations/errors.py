@@ -10,13 +10,19 @@ from __future__ import annotations
 from operations.failures import Failures
 
 
+_REPEATED_LINES = 12  # of each error
+
+
 class OperationError(Exception):
     """Shown without a traceback; the process exits with code 1."""
 
 
 class EngineError(OperationError):
     def __init__(self, command: str, exit_code: int, failures: Failures) -> None:
-        lines = [f"{command} failed with exit code {exit_code}, see above", *failures.advice]
+        # Pulumi prints the outputs after the errors, so these are repeated at the end.
+        errors = [line for text in failures.errors for line in text.splitlines()[:_REPEATED_LINES]]
+        seen = ":" if errors else ", see above"
+        lines = [f"{command} failed with exit code {exit_code}{seen}", *errors, *failures.advice]
         super().__init__("\n  ".join(lines))
         self.exit_code = exit_code
         self.failures = failures

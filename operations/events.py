@@ -79,6 +79,10 @@ def read_preview(event_log: Iterable[str]) -> Preview:
     return Preview(tuple(changes.values()), tuple(_messages(events, "warning")), tuple(_messages(events, "error")))
 
 
+def without_colours(text: str) -> str:
+    return _COLOUR.sub("", text)
+
+
 def _change(metadata: Mapping[str, Any]) -> ResourceChange:
     operation = "replace" if metadata["op"] in _REPLACEMENT else str(metadata["op"])
     inputs = [(metadata.get(side) or {}).get("inputs") or {} for side in ("old", "new")]
@@ -88,7 +92,7 @@ def _change(metadata: Mapping[str, Any]) -> ResourceChange:
 
 def _messages(events: Iterable[Mapping[str, Any]], severity: str) -> list[str]:
     found = [
-        _COLOUR.sub("", event["diagnosticEvent"]["message"]).strip()
+        without_colours(event["diagnosticEvent"]["message"]).strip()
         for event in events
         if (event.get("diagnosticEvent") or {}).get("severity") == severity
     ]

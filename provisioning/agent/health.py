@@ -54,7 +54,8 @@ def gate(node: Node, *, kind: str, deadline_s: float, nonce: str = "", **item: A
     seen = "\n".join(f"{each['name']}: {each['seen']}" for each in failed)
     journal = node.run(["journalctl", "--no-pager", "-o", "cat", "-n", "12", "-u", item["unit"]]).out
     first = seen.splitlines()[0]
-    raise StepError("gate", f"{first} (waited {deadline_s:.0f} s)", f"{seen}\n{journal}")
+    drop_ins = describe_foreign(node, _show(node, [item["unit"]]).get(item["unit"], {}).get("DropInPaths", ""))
+    raise StepError("gate", f"{first} (waited {deadline_s:.0f} s){drop_ins}", f"{seen}\n{journal}")
 
 
 def spread(node: Node, *, nonce: str) -> dict[str, int]:

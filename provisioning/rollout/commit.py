@@ -158,7 +158,7 @@ def _commit_together(
     errors = [result for result in results if isinstance(result, ProvisioningError)]
 
     def undo(error: ProvisioningError, change: NodeChange) -> ProvisioningError:
-        return restore_after(error, change.target, change.facts, (), token=token, report=report)
+        return _undo(error, change, (), version, token, report)
 
     def conclude(change: NodeChange, result: tuple[str, ...] | ProvisioningError) -> ProvisioningError | None:
         if isinstance(result, ProvisioningError):
@@ -245,7 +245,23 @@ def _commit_or_restore(
     try:
         return _commit(change, token, version)
     except ProvisioningError as error:
-        raise restore_after(error, change.target, change.facts, peers, token=token, report=report) from None
+        raise _undo(error, change, peers, version, token, report) from None
+
+
+def _undo(
+    error: ProvisioningError,
+    change: NodeChange,
+    peers: Sequence[Target],
+    version: Version,
+    token: str,
+    report: Callable[[str], None],
+) -> ProvisioningError:
+    """Roll the node back, unless its previous version is what has just failed. Returns the error to raise."""
+    same = change.facts.versions.revision == version.revision and not change.plan.changed_paths()
+    if same and not change.plan.restarts():
+        error.message += f"; {change.node.name} had this revision before, so there is nothing to restore"
+        return error
+    return restore_after(error, change.target, change.facts, peers, token=token, report=report)
 
 
 def _commit(change: NodeChange, token: str, accept: Version | None) -> tuple[str, ...]:

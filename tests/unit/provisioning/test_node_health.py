@@ -201,10 +201,11 @@ def test_a_gate_waits_until_its_check_passes(tmp_path: Path) -> None:
 
 
 def test_a_gate_that_does_not_pass_is_an_error_with_what_was_seen_and_the_journal(tmp_path: Path) -> None:
-    node = FakeNode(tmp_path)
+    node = FakeNode(tmp_path, DropInPaths="/run/systemd/system/x.service.d/x.conf")
     node.status = "502"
     with pytest.raises(StepError) as caught:
         health.gate(node.node, **GATE)
+    assert caught.value.message.endswith("; drop-in /run/systemd/system/x.service.d/x.conf is not Tandem's")
     assert caught.value.step == "gate"
     assert f"{UNIT} responds" in caught.value.message
     assert "502" in caught.value.seen
