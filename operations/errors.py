@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from operations.failures import Failures
 
-
 _REPEATED_LINES = 12  # of each error
 
 

@@ -248,7 +248,7 @@ def _commit_or_restore(
         raise _undo(error, change, peers, version, token, report) from None
 
 
-def _undo(
+def _undo(  # noqa: PLR0917 - as in _commit_or_restore, and the error
     error: ProvisioningError,
     change: NodeChange,
     peers: Sequence[Target],
