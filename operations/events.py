@@ -13,6 +13,8 @@ _COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 _REPLACEMENT = {"create-replacement", "delete-replaced", "discard-replaced", "import-replacement", "replace"}
 # Steps of data sources; a refresh reports its changes as updates.
 _UNSEEN = {"read", "read-replacement", "read-discard"}
+# The engine repeats what the program has reported.
+_AGAIN = "an unhandled error occurred:"
 ROLLOUT = "tandem:Rollout"
 
 
@@ -43,9 +45,6 @@ class Preview:
     changes: tuple[ResourceChange, ...]  # including resources that stay the same
     warnings: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
-
-    def count(self, operation: str) -> int:
-        return sum(change.operation == operation for change in self.changes)
 
     def rollout(self) -> ResourceChange | None:
         """The resource with the rendered files of all nodes."""
@@ -96,4 +95,5 @@ def _messages(events: Iterable[Mapping[str, Any]], severity: str) -> list[str]:
         for event in events
         if (event.get("diagnosticEvent") or {}).get("severity") == severity
     ]
-    return list(dict.fromkeys(text for text in found if text))
+    again = {text for text in found if text.startswith(_AGAIN) and text.removeprefix(_AGAIN).strip() in found}
+    return list(dict.fromkeys(text for text in found if text and text not in again))
