@@ -69,7 +69,7 @@ def check_node(
 
 
 def unreachable(name: str, error: ProvisioningError) -> NodeState:
-    seen = " ".join(str(error).split("\n  look at:")[0].split())
+    seen = ": ".join(" ".join(text.split()) for text in (error.message, error.seen) if text)
     look_at = error.look_at or f"the console of {name}; the security group"
     return NodeState(name, (fail(name, "SSH", seen, look_at),), reached=False)
 

@@ -151,10 +151,26 @@ def test_the_status_is_one_screen() -> None:
 def test_a_node_that_cannot_be_asked_is_shown_with_its_reason_and_without_markup() -> None:
     nodes = FakeNodes.answering(iam_a={"status": state(held=False), "backups": {}})
     shown = text(gather(group(), "prod", None, nodes.connect, check_health=unreachable))
-    assert "iam-b: no connection [to port 22]" in shown
+    row = next(line for line in shown.splitlines() if line.startswith("iam-b"))
+    assert row.split() == ["iam-b", "10.0.4.21", "unreachable"]
+    assert "drift    iam-b not checked" in shown
     assert "held by NO NODE" in shown
     assert "FAIL iam-b: SSH: no connection (console)" in shown
     assert "backups  none" in shown
+    # Without health checks, which have the reason.
+    assert "iam-b: no connection [to port 22]" in text(gather(group(), "prod", None, nodes.connect, check_health=None))
+
+
+def test_a_revision_that_has_not_passed_its_gates_is_named_once() -> None:
+    iam_a = state(held=True)
+    iam_a["versions"]["unfinished"] = {"revision": iam_a["versions"]["current"]["revision"], "actions": []}
+    iam_b = state(held=False)
+    iam_b["versions"]["unfinished"] = {"revision": "3333", "actions": []}
+    nodes = FakeNodes.answering(iam_a={"status": iam_a}, iam_b={"status": iam_b})
+    rows = text(gather(group(), "prod", None, nodes.connect, check_health=None))
+    assert f"{iam_a['versions']['current']['revision']} (gates not passed)" in rows
+    assert ", 3333 (gates not passed)" in rows
+    assert "1.22.1-9" not in rows  # packages are in the JSON data only
 
 
 def test_health_backups_and_state_share_one_connection_to_each_node() -> None:
@@ -239,6 +255,12 @@ def test_a_time_that_journalctl_does_not_understand_ends_the_command() -> None:
         next(following.follow("yesterdy", 10, sleep=lambda _s: None))
     following.close()
     assert [node.closed for node in nodes.nodes.values()] == [1, 1]
+
+
+def test_lines_with_the_same_time_stay_in_the_order_of_the_journal() -> None:
+    traceback = ["Traceback (most recent call last):", '  File "a.py", line 1', "ValueError: x"]
+    nodes = FakeNodes.answering(iam_a={"logs": log(*((NOW, line) for line in traceback))})
+    assert [line.text for line in reader(nodes, [], []).read("-1h", 10)] == traceback
 
 
 def test_a_secret_in_a_log_is_masked() -> None:
