@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -85,20 +85,27 @@ def _gather(
 ) -> GroupStatus:
     inventory = group.inventory
     public = [address.ip for address in group.public.addresses]
-    backups, health = None, None
+    backups, health, nodes = None, None, read_nodes(group, connect)
     if check_health is not None:
+        # The requests of the checks are not counted.
+        traffic = {node.name: node.data.get("traffic") for node in nodes}
         # First, since it waits while a failover is in progress.
         health = check_health(group, call_api, connect)
         asked = zip(inventory.nodes, ask_each(inventory.nodes, connect, read_sizes), strict=True)
+        nodes = tuple(_with_traffic(node, traffic[node.name]) for node in read_nodes(group, connect))
         backups = tuple(merge({node.name: each for node, each in asked if not isinstance(each, ProvisioningError)}))
     return GroupStatus(
         stack,
         dict(zip(inventory.virtual_ips, public, strict=False)),
-        read_nodes(group, connect),
+        nodes,
         _cloud(inventory, call_api),
         health,
         backups,
     )
+
+
+def _with_traffic(node: NodeStatus, traffic: Mapping[str, Any] | None) -> NodeStatus:
+    return replace(node, data={**node.data, "traffic": traffic}) if node.data and traffic else node
 
 
 def read_nodes(group: Group, connect: Connect) -> tuple[NodeStatus, ...]:

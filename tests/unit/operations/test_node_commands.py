@@ -161,6 +161,14 @@ def test_a_node_that_cannot_be_asked_is_shown_with_its_reason_and_without_markup
     assert "iam-b: no connection [to port 22]" in text(gather(group(), "prod", None, nodes.connect, check_health=None))
 
 
+def test_the_requests_of_the_checks_are_not_counted() -> None:
+    before, after = state(held=True), state(held=True)
+    before["traffic"], after["held"] = {"requests": 0, "errors": 0, "seconds": 10}, {}
+    nodes = FakeNodes.answering(iam_a={"status": [before, after], "backups": {}})
+    found = gather(group(), "prod", None, nodes.connect, check_health=healthy).nodes[0].data
+    assert (found["traffic"]["requests"], found["held"]) == (0, {})
+
+
 def test_a_revision_that_has_not_passed_its_gates_is_named_once() -> None:
     iam_a = state(held=True)
     iam_a["versions"]["unfinished"] = {"revision": iam_a["versions"]["current"]["revision"], "actions": []}
@@ -185,7 +193,7 @@ def test_health_backups_and_state_share_one_connection_to_each_node() -> None:
     # A node that does not respond costs its deadline once.
     assert sorted(nodes.tried) == ["iam-a", "iam-b"]
     asked = [call["do"] for call in nodes.nodes["iam-a"].calls]
-    assert (asked, nodes.nodes["iam-a"].closed) == (["health", "backups", "status"], 1)
+    assert (asked, nodes.nodes["iam-a"].closed) == (["status", "health", "backups", "status"], 1)
 
 
 def test_two_masters_are_both_shown() -> None:
