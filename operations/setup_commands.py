@@ -97,6 +97,7 @@ def check(
 def doctor(stack: Stack = "local") -> None:
     """Find what would prevent a deployment: the operator's host, the account, the nodes; each with its remedy.
 
+    Does not look at the services, as `tandem health` does.
     Exit code 1 if something must be changed.
     """
     from operations.health import make_table  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
@@ -117,7 +118,7 @@ def _examine(stack: str) -> Iterator[CheckResult]:
     yield from checks.check_operator()
     local = find_workspace(stack, os.environ)
     checked = check_file((local and local.config_file) or _STACKS / f"Pulumi.{stack}.yaml", stack)
-    yield checks.check_settings(checked.file.removeprefix(f"{PROJECT_ROOT}/"), checked.problems)
+    yield checks.check_settings(checked.file.removeprefix(f"{PROJECT_ROOT}/"), checked.problems, stack)
     try:
         engine = open_engine(stack)
     except OperationError as error:

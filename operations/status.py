@@ -20,7 +20,7 @@ from provisioning.backups import Backup, merge, read_sizes
 from provisioning.cloud_calls import CallApi
 from provisioning.errors import ProvisioningError
 from provisioning.health.checks import Group
-from provisioning.health.results import HealthReport, Level
+from provisioning.health.results import HealthReport, Level, count
 from provisioning.inventory import Inventory
 from provisioning.kinds.link import Link
 from provisioning.ssh.agent_calls import Connection
@@ -218,7 +218,11 @@ def _health_lines(report: HealthReport) -> list[Text]:
     found = ["none"] if all(result.level is Level.OK for result in drift) else ["see the lines above"]
     found = [*(found if drift else []), *(f"{node} not checked" for node in unread)] or ["not checked"]
     certificates = [result.seen for result in report.results if result.name == "certificate"]
-    lines = [Text(f"health   {len(report.results)} checks, {failed} failed, {len(shown) - failed} warnings")]
+    lines = [
+        Text(
+            f"health   {count(len(report.results), 'check')}, {failed} failed, {count(len(shown) - failed, 'warning')}"
+        )
+    ]
     lines += [Text(f"         {result}", style="red" if result.level is Level.FAIL else "yellow") for result in shown]
     lines.append(Text(f"drift    {'; '.join(found)}"))
     if certificates:

@@ -87,7 +87,7 @@ def _enterable(name: str, what: str) -> Paths:
     paths = Paths(name)
     require_root()
     if not Namespaces(name).path(what).exists():
-        raise LocalcloudError(f"cloud {name} is not up; start it with `localcloud up`")
+        raise LocalcloudError(f"cloud {name} is not up; start it with `localcloud up` or `make up`")
     return paths
 
 

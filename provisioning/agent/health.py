@@ -107,6 +107,7 @@ def _unit(name: str, shown: dict[str, str], later: dict[str, str]) -> dict[str, 
     look_at = f"journalctl -u {name}; systemctl cat {name}"
     state, detail = shown.get("ActiveState", "unknown"), shown.get("SubState", "")
     restarts = _restarts(later)
+    restarted = "restarted once" if restarts == 1 else f"restarted {restarts} times"
     if shown.get("LoadState") == "not-found":
         return fail(f"unit {name}", "the unit does not exist", "tandem up")
     if state not in ("active", "reloading"):
@@ -114,10 +115,10 @@ def _unit(name: str, shown: dict[str, str], later: dict[str, str]) -> dict[str, 
             seen = f"{'stopped' if detail == 'auto-restart' else state} ({shown.get('Result', '')})"
         else:
             seen = f"{state} ({detail})"
-        return fail(f"unit {name}", f"{seen}, restarted {restarts} times" if restarts else seen, look_at)
+        return fail(f"unit {name}", f"{seen}, {restarted}" if restarts else seen, look_at)
     running_s = _running_s(later)
     if restarts and running_s < _STABLE_S:
-        seen = f"restarted {restarts} times, the last time {running_s:.0f} s ago"
+        seen = f"{restarted}, the last time {running_s:.0f} s ago"
         looping = restarts > _restarts(shown) or later.get("SubState") == "auto-restart"
         return (fail if looping else warning)(f"unit {name}", seen, look_at)
     return None

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import httpx
 
-from provisioning.health.results import CheckResult, Level, fail, ok, warning
+from provisioning.health.results import CheckResult, Level, count, fail, ok, warning
 from settings.credentials import SERVED_NAMES
 
 REQUEST_TIMEOUT_S = 5.0
@@ -183,9 +183,9 @@ def judge_validity(
     if now > end:
         return fail(target, "certificate", f"{name}expired on {end:%Y-%m-%d %H:%M} UTC", look_at)
     if end - now < min(WARNING_PERIOD, (end - start) / 3):
-        seen = f"{name}expires in {(end - now).days} days, on {end:%Y-%m-%d %H:%M} UTC"
+        seen = f"{name}expires in {count((end - now).days, 'day')}, on {end:%Y-%m-%d %H:%M} UTC"
         return warning(target, "certificate", seen, look_at)
-    return ok(target, "certificate", f"{name}{(end - now).days} days left")
+    return ok(target, "certificate", f"{name}{count((end - now).days, 'day')} left")
 
 
 def _check_redirect(address: Address, service: Service) -> CheckResult:

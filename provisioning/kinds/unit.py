@@ -59,5 +59,6 @@ def unit_difference(fact: Mapping[str, Any], *, enabled: bool, running: bool) ->
     if fact["active"] != running:
         return f"not running{fact.get('drop_ins', '')}" if running else "must be stopped"
     if running and fact["crashes"]:
-        return f"{CRASHES} (restarted {fact['crashes']} times){fact.get('drop_ins', '')}"
+        times = f"{fact['crashes']} time" + ("" if fact["crashes"] == 1 else "s")
+        return f"{CRASHES} (restarted {times}){fact.get('drop_ins', '')}"
     return "unit files changed; daemon-reload required" if fact["needs_daemon_reload"] else None

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from provisioning.errors import CandidateError, GateError, NodeError, ProvisioningError
 from provisioning.facts import Facts
+from provisioning.health.results import count
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.base import Item, Phase
 from provisioning.kinds.gate import Gate
@@ -290,4 +291,6 @@ def report_plans(changes: Sequence[NodeChange], report: Callable[[str], None]) -
 
 def _report_done(changes: Sequence[NodeChange], done: Sequence[tuple[str, ...]], report: Callable[[str], None]) -> None:
     for change, lines in zip(changes, done, strict=True):
-        report(f"{change.node.name}: " + (f"{len(lines)} changes, health gates passed" if lines else "no changes"))
+        report(
+            f"{change.node.name}: " + (f"{count(len(lines), 'change')}, health gates passed" if lines else "no changes")
+        )

@@ -175,14 +175,21 @@ def test_a_secret_in_plain_text_is_a_problem(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        pytest.param("config:\n  a: 1\n  a: 2\n", "the key a is given more than once", id="a repeated key"),
+        pytest.param(
+            "config:\n  a: 1\n  a: 2\n", 'the key a is given more than once in "FILE", line 2', id="a repeated key"
+        ),
         pytest.param("config: [\n", "while parsing", id="no YAML"),
         pytest.param("name: x\n", "must have the mapping `config:`", id="no config"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path, text: str, problem: str) -> None:
     (found,) = check(tmp_path, text).problems
-    assert problem in found.text
+    assert problem.replace("FILE", str(tmp_path / "Pulumi.test.yaml")) in found.text
+
+
+def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
+    (found,) = check_file(tmp_path / "Pulumi.none.yaml").problems
+    assert found.text == "does not exist"
 
 
 def test_config_check_needs_no_engine_and_exits_with_1(tmp_path: Path) -> None:

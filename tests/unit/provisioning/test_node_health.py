@@ -83,7 +83,7 @@ def monotonic_us(seconds_ago: float) -> int:
         ),
         pytest.param(
             {"NRestarts": "1", "seconds_ago": "2"},
-            f"warning unit {UNIT}: restarted 1 times",
+            f"warning unit {UNIT}: restarted once",
             id="has just been restarted once",
         ),
         pytest.param(
