@@ -146,10 +146,10 @@ def _disks(node: Node) -> list[dict[str, Any]]:
         target = node.at(path)
         if target.is_dir():
             found.setdefault(target.stat().st_dev, (path, os.statvfs(target)))
-    return [_disk(path, usage) for path, usage in found.values() if usage.f_blocks]
+    return [judge_disk(path, usage) for path, usage in found.values() if usage.f_blocks]
 
 
-def _disk(path: str, usage: os.statvfs_result) -> dict[str, Any]:
+def judge_disk(path: str, usage: os.statvfs_result) -> dict[str, Any]:
     # f_bavail: root may use reserved blocks, nginx and the databases may not.
     free = usage.f_bavail * usage.f_frsize
     used = 1 - usage.f_bavail / max(1, usage.f_blocks - usage.f_bfree + usage.f_bavail)
@@ -157,7 +157,8 @@ def _disk(path: str, usage: os.statvfs_result) -> dict[str, Any]:
     seen = f"{path}: {used:.0%} used, {free // 1024 // 1024} MiB free"
     if used_inodes > _USED_WARNING:
         seen += f", {used_inodes:.0%} of the inodes used"
-    look_at = f"du -xh --max-depth=2 {path} | sort -h | tail; journalctl --disk-usage"
+    # Without -x: on an overlay, du takes files for those of another file system than their directory.
+    look_at = f"du -h --max-depth=2 --exclude=/proc --exclude=/sys {path} | sort -h | tail; journalctl --disk-usage"
     if usage.f_flag & os.ST_RDONLY:
         return fail("disk", f"{path} is mounted read-only", "dmesg")
     if max(used, used_inodes) >= _USED_FAIL or (free < _SMALLEST_FREE and used >= _USED_WARNING):

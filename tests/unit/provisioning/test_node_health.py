@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -135,6 +136,15 @@ def test_each_file_system_is_reported_with_its_usage(tmp_path: Path) -> None:
     (disk,) = [each for each in answer["results"] if each["name"] == "disk"]
     assert "% used" in disk["seen"]
     assert "/" in disk["seen"]
+
+
+def test_the_command_for_a_full_disk_counts_the_files_of_an_overlay() -> None:
+    """With -x, du leaves out files whose device differs from that of their directory, as on an overlay."""
+    found = health.judge_disk("/", os.statvfs_result((4096, 4096, 1000, 10, 10, 100, 50, 50, 0, 255)))
+    assert found["level"] == "fail"
+    words = found["look_at"].split(" | ")[0].split()
+    assert words[0] == "du"
+    assert not any("x" in word for word in words if word.startswith("-") and not word.startswith("--"))
 
 
 @pytest.mark.parametrize(
