@@ -47,7 +47,10 @@ def ssh(
     ] = None,
     name: Name = DEFAULT_NAME,
 ) -> None:
-    """Run CMD or a shell as root on an instance, like the cloud's console login: without key or network."""
+    """Run CMD or a shell as root on an instance, like the cloud's console login: without key or network.
+
+    CMD is a program with its arguments. For several commands use a shell: localcloud ssh iam-a -- sh -c 'id; uptime'
+    """
     paths = Paths(name)
     require_root()
     machine = Control(paths).get(f"/control/machine?{urlencode({'node': node})}")
