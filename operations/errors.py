@@ -1,6 +1,7 @@
 """The errors of the `tandem` command.
 
 OperationError
+├── UsageError        an argument is wrong; the process exits with code 2
 ├── EngineError       pulumi failed; its output precedes the message
 └── NoDeploymentError the stack lacks an output, for example because nothing was deployed
 """
@@ -14,6 +15,10 @@ _REPEATED_LINES = 12  # of each error
 
 class OperationError(Exception):
     """Shown without a traceback; the process exits with code 1."""
+
+
+class UsageError(OperationError):
+    """Wrong usage that only the deployment shows, for example the name of a node."""
 
 
 class EngineError(OperationError):

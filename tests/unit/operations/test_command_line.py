@@ -19,8 +19,8 @@ from rich.console import Console
 from typer.main import get_group
 
 from operations.commands import app
-from operations.errors import OperationError
-from operations.main import describe_bug, find_stack, order_ssh
+from operations.errors import OperationError, UsageError
+from operations.main import describe_bug, exit_code_of, find_stack, order_ssh
 from operations.messages import print_error
 from operations.new_stack import make_answers, render, write
 from operations.workspace import PROJECT_ROOT
@@ -258,6 +258,10 @@ def test_on_a_terminal_every_question_can_be_answered() -> None:
     assert done.returncode == 1
     assert re.sub(r"\s+", " ", done.stderr).startswith("error: the stack was not created: NAME must be lower-case")
     assert len(done.stderr.splitlines()) == 2  # no other answer is wrong
+
+
+def test_a_node_that_does_not_exist_is_wrong_usage() -> None:
+    assert (exit_code_of(UsageError("NODE must be one of a, b (got c)")), exit_code_of(OperationError("x"))) == (2, 1)
 
 
 def test_an_existing_stack_is_not_overwritten(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import stat
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from operations.errors import OperationError
+from operations.errors import OperationError, UsageError
 from operations.events import Preview, ResourceChange
 from operations.logs import LogReader, mask
 from operations.node_plan import describe_plans, plan_nodes
@@ -30,7 +31,7 @@ from provisioning.kinds.file import File, text_sha256
 from provisioning.manifest import Manifest
 from provisioning.preview_text import show_files, show_items
 from provisioning.ssh.agent_calls import Connection
-from provisioning.ssh.connections import Connect, ask_each
+from provisioning.ssh.connections import Connect, announced, ask_each
 
 NOW = 1_764_255_600.0
 VIP = "10.0.4.99"
@@ -196,6 +197,26 @@ def test_health_backups_and_state_share_one_connection_to_each_node() -> None:
     assert (asked, nodes.nodes["iam-a"].closed) == (["status", "health", "backups", "status"], 1)
 
 
+def test_a_node_that_does_not_answer_soon_is_named_once() -> None:
+    shown = list[str]()
+    said = threading.Event()
+
+    def report(line: str) -> None:
+        shown.append(line)
+        said.set()
+
+    def connect(node: RemoteNode) -> Connection:
+        assert node.name == "iam-a" or said.wait(20)
+        return FakeNode(node)
+
+    slow = announced(connect, set(), after_s=0.01, report=report)
+    for node in (INVENTORY.get("iam-b"), INVENTORY.get("iam-b")):
+        slow(node)
+    patient = announced(connect, set(), after_s=3600, report=report)
+    patient(INVENTORY.get("iam-a"))
+    assert shown == ["waiting for iam-b (10.0.4.21) ..."]
+
+
 def test_two_masters_are_both_shown() -> None:
     nodes = FakeNodes.answering(iam_a={"status": state(held=True)}, iam_b={"status": state(held=True)})
     shown = text(gather(group(), "prod", None, nodes.connect, check_health=None))
@@ -327,7 +348,7 @@ def test_openssh_understands_the_configuration_and_uses_the_bastion() -> None:
 
 
 def test_an_unknown_node_is_refused_with_the_names_of_the_others() -> None:
-    with pytest.raises(OperationError, match=r"NODE must be one of iam-a, iam-b \(got iam-z\)"):
+    with pytest.raises(UsageError, match=r"NODE must be one of iam-a, iam-b \(got iam-z\)"):
         open_shell(INVENTORY, "iam-z", ())
 
 
