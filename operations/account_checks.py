@@ -131,7 +131,7 @@ def _check_vpcs(account: _Account) -> tuple[str, str]:
 
 
 def _check_havips(account: _Account) -> tuple[str, str]:
-    """The quota is for each VPC: a new one has no HAVIPs."""
+    """The quota is for each VPC: a new one has no HAVIPs, and one of this stack its own."""
     existing = account.settings.network.existing
     vpc = {"Filters": [{"Name": "vpc-id", "Values": [existing.vpc_id]}]} if existing is not None else {}
     used = int(account.call("vpc", "DescribeHaVips", {"Offset": 0, "Limit": 1, **vpc}).get("TotalCount", 0))
@@ -140,5 +140,6 @@ def _check_havips(account: _Account) -> tuple[str, str]:
         return "", f"allowed; {used} in this region"
     if limit == 0:
         return "the account may not have any", ""
-    left = limit - used if existing is not None else limit
-    return account.judge(left, limit, len(account.settings.virtual_ip.addresses))
+    needed = len(account.settings.virtual_ip.addresses)
+    in_vpc = used if existing is not None else needed if account.deployed else 0
+    return account.judge(limit - in_vpc, limit, needed)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from operations.errors import OperationError
+from operations.errors import OperationError, UsageError
 from provisioning.backups import Backup, choose, describe_backups, list_backups, parse_name
 from provisioning.change_lock import locked
 from provisioning.errors import ProvisioningError, UnreachableError
@@ -133,7 +133,7 @@ def parse_time(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise OperationError(f"--at must be a time such as '2026-11-27 03:00', in UTC (got {text})") from None
+        raise UsageError(f"--at must be a time such as '2026-11-27 03:00', in UTC (got {text})") from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 

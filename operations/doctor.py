@@ -22,7 +22,7 @@ from provisioning.health.public_checks import UNFILED, Address, Service, is_bloc
 from provisioning.health.results import CheckResult, fail, ok, warning
 from provisioning.inventory import Inventory
 from provisioning.ssh.connections import Connect, ask_each
-from settings.problems import Problem
+from settings.problems import MISSING, Problem
 
 OPERATOR, DOMAINS = "operator", "domains"
 _NEWEST_PYTHON = (3, 13)
@@ -53,9 +53,11 @@ def check_plugins(installed: Sequence[Mapping[str, Any]], *, replaced: bool) -> 
     return fail(OPERATOR, "plugins", f"not installed: {', '.join(missing)}", _PLUGINS)
 
 
-def check_settings(file: str, problems: Sequence[Problem]) -> CheckResult:
+def check_settings(file: str, problems: Sequence[Problem], stack: str) -> CheckResult:
     if not problems:
         return ok(OPERATOR, "settings", f"{file} is valid")
+    if problems[0].text == MISSING:
+        return fail(OPERATOR, "settings", f"{file} does not exist", f"tandem init {stack}")
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return fail(OPERATOR, "settings", f"{problems[0].key} {problems[0].text}{more}", "tandem config check")
 

@@ -13,6 +13,8 @@ _COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 _REPLACEMENT = {"create-replacement", "delete-replaced", "discard-replaced", "import-replacement", "replace"}
 # Steps of data sources; a refresh reports its changes as updates.
 _UNSEEN = {"read", "read-replacement", "read-discard"}
+# The engine repeats what the program has reported.
+_AGAIN = "an unhandled error occurred:"
 ROLLOUT = "tandem:Rollout"
 
 
@@ -43,9 +45,6 @@ class Preview:
     changes: tuple[ResourceChange, ...]  # including resources that stay the same
     warnings: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
-
-    def count(self, operation: str) -> int:
-        return sum(change.operation == operation for change in self.changes)
 
     def rollout(self) -> ResourceChange | None:
         """The resource with the rendered files of all nodes."""
@@ -79,6 +78,10 @@ def read_preview(event_log: Iterable[str]) -> Preview:
     return Preview(tuple(changes.values()), tuple(_messages(events, "warning")), tuple(_messages(events, "error")))
 
 
+def without_colours(text: str) -> str:
+    return _COLOUR.sub("", text)
+
+
 def _change(metadata: Mapping[str, Any]) -> ResourceChange:
     operation = "replace" if metadata["op"] in _REPLACEMENT else str(metadata["op"])
     inputs = [(metadata.get(side) or {}).get("inputs") or {} for side in ("old", "new")]
@@ -88,8 +91,9 @@ def _change(metadata: Mapping[str, Any]) -> ResourceChange:
 
 def _messages(events: Iterable[Mapping[str, Any]], severity: str) -> list[str]:
     found = [
-        _COLOUR.sub("", event["diagnosticEvent"]["message"]).strip()
+        without_colours(event["diagnosticEvent"]["message"]).strip()
         for event in events
         if (event.get("diagnosticEvent") or {}).get("severity") == severity
     ]
-    return list(dict.fromkeys(text for text in found if text))
+    again = {text for text in found if text.startswith(_AGAIN) and text.removeprefix(_AGAIN).strip() in found}
+    return list(dict.fromkeys(text for text in found if text and text not in again))

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from operations.events import read_events
+from operations.events import read_events, without_colours
 from operations.pending_types import is_safe_to_recreate
 
 _CREATE = {"create", "create-replacement"}
@@ -21,6 +21,7 @@ _CREATE = {"create", "create-replacement"}
 _REFUSED = re.compile(r"RequestId")
 # A plugin that repeats a create after a lost response fails because of the object that it has created.
 _DUPLICATE = re.compile(r"conflict|duplicate|inuse|overlap|exists", re.IGNORECASE)
+_STACK = "::pulumi:pulumi:Stack::"
 # What to do about errors of the API that do not say it.
 _ADVICE = {
     "AccountNotSupported": "The account is of the traditional type (bill-by-CVM), whose public addresses have no "
@@ -39,6 +40,7 @@ class Failures:
     uncertain: tuple[Uncertain, ...]  # creates that may have created their object
     others: bool  # whether another operation failed too, or the run was interrupted
     advice: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()  # of resources, not of the program
 
 
 def read_failures(event_log: Iterable[str], *, interrupted: bool) -> Failures:
@@ -52,7 +54,8 @@ def read_failures(event_log: Iterable[str], *, interrupted: bool) -> Failures:
             errors[message["urn"]] = errors.get(message["urn"], "") + message["message"]
     uncertain = tuple(_resource(one) for one in failed if _is_uncertain(one, errors.get(one["urn"], "")))
     advice = tuple(text for code, text in _ADVICE.items() if any(code in error for error in errors.values()))
-    return Failures(uncertain, interrupted or len(uncertain) < len(failed), advice)
+    of_resources = tuple(without_colours(text).strip() for urn, text in errors.items() if _STACK not in urn)
+    return Failures(uncertain, interrupted or len(uncertain) < len(failed), advice, of_resources)
 
 
 def _is_uncertain(failed: Mapping[str, Any], error: str) -> bool:

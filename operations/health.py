@@ -14,7 +14,7 @@ from provisioning.errors import ProvisioningError
 from provisioning.health.checks import Connect, Group, check_group
 from provisioning.health.group_checks import GROUP
 from provisioning.health.node_checks import NodeState
-from provisioning.health.results import CheckResult, HealthReport, Level, fail, ok, warning
+from provisioning.health.results import CheckResult, HealthReport, Level, count, fail, ok, warning
 from provisioning.ssh.connections import connector
 from provisioning.traffic.havip import find_holder
 
@@ -95,5 +95,5 @@ def make_table(report: HealthReport, stack: str, subject: str = "Health of") -> 
             table.add_row(Text(*_MARKS[result.level]), name, Text(result.name), shown)
         table.add_section()
     counts = [sum(result.level is level for result in report.results) for level in (Level.FAIL, Level.WARNING)]
-    table.caption = f"{len(report.results)} checks, {counts[0]} failed, {counts[1]} warnings"
+    table.caption = f"{count(len(report.results), 'check')}, {counts[0]} failed, {count(counts[1], 'warning')}"
     return table

@@ -18,7 +18,7 @@ POLL_S = 1.0
 _SHORTEST_SECRET = 6  # a shorter value would hide ordinary words
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     at: float  # seconds since 1970
     node: str
@@ -49,7 +49,9 @@ class LogReader:
         Raises NodeError, for example because of a wrong time.
         """
         found = in_parallel(self.nodes, lambda node: self._read_one(node, since, lines))
-        return sorted(line for each in found for line in each)
+        return sorted(
+            (line for each in found for line in each), key=lambda line: line.at
+        )  # stable: a traceback stays whole
 
     def follow(self, since: str, lines: int, sleep: Callable[[float], None] = time.sleep) -> Iterator[Line]:
         """Yield the lines of `read`, then new ones until the caller stops. Raises NodeError."""

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from operations.errors import OperationError
+from operations.errors import OperationError, UsageError
 from operations.localcloud import enter_localcloud
 from provisioning.errors import ProvisioningError
 
@@ -23,7 +23,7 @@ _OUTSIDE = {"outputs", "init", "config"}
 
 
 def main() -> None:
-    """Run a command. An OperationError is printed, and the process exits with code 1."""
+    """Run a command. An OperationError is printed, and the process exits with code 1, or 2 for wrong usage."""
     arguments = order_ssh(sys.argv[1:]) if sys.argv[1:2] == ["ssh"] else sys.argv[1:]
     try:
         option = not arguments or arguments[0].startswith("-")
@@ -57,11 +57,15 @@ def describe_bug(error: Exception) -> str:
     return f"{type(error).__name__}: {error}\n  this is a bug of Tandem; {_DEBUG}=1 shows where it happened"
 
 
+def exit_code_of(error: object) -> int:
+    return 2 if isinstance(error, UsageError) else 1
+
+
 def _fail(error: object) -> None:
     from operations.messages import print_error  # noqa: PLC0415 - a command that enters localcloud needs no Rich
 
     print_error(error)
-    sys.exit(1)
+    sys.exit(exit_code_of(error))
 
 
 def find_stack(arguments: Sequence[str]) -> str:

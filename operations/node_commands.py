@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from operations.engine import Engine, open_engine
-from operations.errors import OperationError
+from operations.errors import UsageError
 from operations.options import AsJson, ConfigFile, NodeName, Stack, Yes, ask_first, examples
 from operations.rollback import find_inventory
 from operations.selection import Selection
@@ -210,7 +210,7 @@ def _get(inventory: Inventory, name: str) -> RemoteNode:
         return inventory.get(name)
     except KeyError:
         names = ", ".join(node.name for node in inventory.nodes)
-        raise OperationError(f"NODE must be one of {names} (got {name})") from None
+        raise UsageError(f"NODE must be one of {names} (got {name})") from None
 
 
 def _to_stderr(line: str) -> None:

@@ -10,7 +10,8 @@ import difflib
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from operations.events import Preview, ResourceChange
@@ -21,6 +22,8 @@ _CONTEXT = 2
 _MAX_ROWS = 100
 _MAX_LINES = 400  # of one diff
 _MAX_VALUE = 60
+_MAX_UNCHANGED = 160  # of an item beside a changed one
+_NAMES = ("name", "path", "user", "database")  # what identifies an item among those of its kind
 _UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"  # Pulumi's mark of a value that is known after `up` only
 _VERBS = {"create": "create", "update": "update", "replace": "replace", "delete": "delete"}
 _MARKS = {"create": "+", "update": "~", "replace": "+-", "delete": "-"}
@@ -36,7 +39,7 @@ def to_markdown(preview: Preview, stack: str, limit: int = LIMIT) -> str:
     """Return the comment, at most `limit` characters long."""
     shown = [change for change in preview.changes if not change.type.startswith("pulumi:providers:")]
     changed = [change for change in shown if change.operation in _VERBS]
-    parts = [marker(stack), f"### Preview of stack `{stack}`: {_summary(preview)}", ""]
+    parts = [marker(stack), f"### Preview of stack `{stack}`: {_summary(preview, shown)}", ""]
     parts += [_error(text) for text in preview.errors]
     parts += [f"**Note:** {_quoted(text)}\n" for text in preview.warnings]
     if changed:
@@ -47,11 +50,12 @@ def to_markdown(preview: Preview, stack: str, limit: int = LIMIT) -> str:
     return _fit("\n".join(parts), sections, stack, limit)
 
 
-def _summary(preview: Preview) -> str:
+def _summary(preview: Preview, shown: Sequence[ResourceChange]) -> str:
     if preview.errors:
         return "failed"
-    counts = [f"{preview.count(each)} to {each}" for each in _VERBS if preview.count(each)]
-    return ", ".join([*(counts or ["no changes"]), f"{preview.count('same')} unchanged"])
+    found = Counter(change.operation for change in shown)
+    counts = [f"{found[each]} to {each}" for each in _VERBS if found[each]]
+    return ", ".join([*(counts or ["no changes"]), f"{found['same']} unchanged"])
 
 
 def _error(text: str) -> str:
@@ -104,12 +108,16 @@ def _sections(rollout: ResourceChange) -> Iterator[str]:
     old, new = _texts(rollout.old), _texts(rollout.new)
     by_path: dict[str, dict[str, list[str]]] = {}
     for node, path in sorted(old.keys() | new.keys(), key=lambda key: (key[1] == _ITEMS, key[1], key[0])):
-        lines = _diff(old.get((node, path)), new.get((node, path)))
+        before, after = old.get((node, path)), new.get((node, path))
+        if path == _ITEMS:
+            before, after = _item_lines(before, after), _item_lines(after, before)
+        lines = _diff(before, after)
         if lines:
             by_path.setdefault(path, {}).setdefault("\n".join(lines), []).append(node)
     for path, nodes_by_diff in by_path.items():
         nodes = sorted(node for nodes in nodes_by_diff.values() for node in nodes)
-        blocks = [_block(lines, nodes) for lines, nodes in nodes_by_diff.items()]
+        alike = len(nodes_by_diff) == 1  # the summary names the nodes
+        blocks = [_block(lines, [] if alike else same) for lines, same in nodes_by_diff.items()]
         summary = f"<summary><code>{html.escape(path)}</code> on {', '.join(map(html.escape, nodes))}</summary>"
         yield "\n".join(["<details>", summary, "", *blocks, "</details>", ""])
 
@@ -121,14 +129,33 @@ def _texts(inputs: Mapping[str, Any]) -> dict[tuple[str, str], list[str]]:
     for node, text_by_path in files.items() if isinstance(files, Mapping) else ():
         texts |= {(node, path): str(text).splitlines()[1:] for path, text in text_by_path.items()}
     for node, text in items.items() if isinstance(items, Mapping) else ():
-        texts[node, _ITEMS] = [_item(line) for line in str(text).splitlines()[1:]]
+        texts[node, _ITEMS] = str(text).splitlines()[1:]
     return texts
 
 
-def _item(line: str) -> str:
-    """One item of a manifest, without what is the same for all of its kind."""
-    data = json.loads(line)
-    return f"{data.pop('kind', 'item')} " + " ".join(f"{key}={json.dumps(value)}" for key, value in data.items())
+def _item_lines(items: list[str] | None, others: list[str] | None) -> list[str] | None:
+    """The items of a manifest as lines. Of an item that `others` have with other values, only these values."""
+    if items is None:
+        return None
+    counterparts: dict[str, list[dict[str, Any]]] = {}
+    for line in others or ():
+        counterparts.setdefault(_identity(json.loads(line)), []).append(json.loads(line))
+    return [_item_line(item, counterparts.get(_identity(item), [])) for item in map(json.loads, items)]
+
+
+def _identity(item: Mapping[str, Any]) -> str:
+    return " ".join(
+        [str(item.get("kind", "item")), *(f"{key}={json.dumps(item[key])}" for key in _NAMES if key in item)]
+    )
+
+
+def _item_line(item: Mapping[str, Any], counterparts: Sequence[Mapping[str, Any]]) -> str:
+    values = {key: value for key, value in item.items() if key not in {"kind", *_NAMES}}
+    if len(counterparts) == 1 and counterparts[0] != item:
+        values = {key: value for key, value in values.items() if counterparts[0].get(key) != value}
+    line = " ".join([_identity(item), *(f"{key}={json.dumps(value)}" for key, value in values.items())])
+    unchanged = item in counterparts
+    return f"{line[:_MAX_UNCHANGED]}..." if unchanged and len(line) > _MAX_UNCHANGED else line
 
 
 def _diff(old: list[str] | None, new: list[str] | None) -> list[str]:
@@ -143,7 +170,8 @@ def _diff(old: list[str] | None, new: list[str] | None) -> list[str]:
 def _block(lines: str, nodes: list[str]) -> str:
     # A fence must be longer than every run of backticks in the text.
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", lines) or [""]))
-    return f"{', '.join(nodes)}\n\n{fence}diff\n{lines}\n{fence}\n"
+    heading = f"{', '.join(nodes)}\n\n" if nodes else ""
+    return f"{heading}{fence}diff\n{lines}\n{fence}\n"
 
 
 def _fit(head: str, sections: Iterable[str], stack: str, limit: int) -> str:

@@ -38,16 +38,15 @@ def init(
     region: Annotated[str, typer.Option(prompt=_ASK, help="Region of all resources.")],
     zone: Annotated[str, typer.Option(prompt=_ASK, help="Availability zone of the subnet.")],
     image: Annotated[str, typer.Option(prompt=_ASK and "Image (Debian 12)", help="Image of the nodes: Debian 12.")],
-    admin: Annotated[
-        list[str],
-        typer.Option(prompt=_ASK and "Your network, for SSH", help="A network that may use SSH; repeat the option."),
-    ],
     api_domain: Annotated[
         str, typer.Option(prompt=_ASK and "Host name of the API", help="Public name of iam-apiserver.")
     ],
     authz_domain: Annotated[
         str, typer.Option(prompt=_ASK and "Host name of the authorization", help="Public name of iam-authz-server.")
     ],
+    admin: Annotated[
+        list[str] | None, typer.Option(help="A network that may use SSH, for example 198.51.100.0/24; repeat it.")
+    ] = None,
     instance_type: Annotated[str, typer.Option("--type", help="Instance type of the nodes.")] = "S5.MEDIUM2",
     subnet: Annotated[str, typer.Option(help="The subnet; it must not overlap your other networks.")] = "10.3.4.0/24",
     node: Annotated[list[str] | None, typer.Option(help="Name of a node; repeat it. Default: iam-a, iam-b.")] = None,
@@ -57,8 +56,8 @@ def init(
     from settings.check import check_file  # noqa: PLC0415 - pydantic takes 0.3 s to import
 
     answers = make_answers(
-        name, region, zone, image, instance_type, subnet, node or ("iam-a", "iam-b"), access, admin,
-        (api_domain, authz_domain),
+        name, region, zone, image, instance_type, subnet, node or ("iam-a", "iam-b"), access,
+        admin or _ask_networks(), (api_domain, authz_domain),
     )  # fmt: skip
     file = _STACKS / f"Pulumi.{name}.yaml"
     write(file, render(answers))
@@ -71,6 +70,13 @@ def init(
         f"Created {file.relative_to(PROJECT_ROOT)}. Next: read it, then\n"
         f"  pulumi stack init {name}\n  tandem doctor --stack {name}\n  tandem preview --stack {name}"
     )
+
+
+def _ask_networks() -> list[str]:
+    # Not a prompt of the option: the one of an option with several values accepts no answer.
+    if not _ASK:
+        raise typer.BadParameter("is required", param_hint="--admin")
+    return str(typer.prompt("Your networks, for SSH, separated by commas")).replace(",", " ").split()
 
 
 @config.command("check", epilog=examples("tandem config check", "tandem config check stacks/Pulumi.prod.yaml"))
@@ -91,6 +97,7 @@ def check(
 def doctor(stack: Stack = "local") -> None:
     """Find what would prevent a deployment: the operator's host, the account, the nodes; each with its remedy.
 
+    Does not look at the services, as `tandem health` does.
     Exit code 1 if something must be changed.
     """
     from operations.health import make_table  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
@@ -111,7 +118,7 @@ def _examine(stack: str) -> Iterator[CheckResult]:
     yield from checks.check_operator()
     local = find_workspace(stack, os.environ)
     checked = check_file((local and local.config_file) or _STACKS / f"Pulumi.{stack}.yaml", stack)
-    yield checks.check_settings(checked.file.removeprefix(f"{PROJECT_ROOT}/"), checked.problems)
+    yield checks.check_settings(checked.file.removeprefix(f"{PROJECT_ROOT}/"), checked.problems, stack)
     try:
         engine = open_engine(stack)
     except OperationError as error:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from operations.errors import OperationError
+from operations.errors import OperationError, UsageError
 from provisioning.inventory import Inventory, RemoteNode
 
 Run = Callable[[Sequence[str]], int]
@@ -21,7 +21,7 @@ def open_shell(inventory: Inventory, name: str, command: Sequence[str], run: Run
     """
     known = [*inventory.nodes, *([inventory.bastion] if inventory.bastion else [])]
     if name not in {node.name for node in known}:
-        raise OperationError(f"NODE must be one of {', '.join(node.name for node in known)} (got {name})")
+        raise UsageError(f"NODE must be one of {', '.join(node.name for node in known)} (got {name})")
     with tempfile.TemporaryDirectory(prefix="tandem-ssh-") as folder:  # mode 0700
         try:
             return run(["ssh", "-F", str(write_files(inventory, known, Path(folder))), name, *command])

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -20,7 +20,7 @@ from provisioning.backups import Backup, merge, read_sizes
 from provisioning.cloud_calls import CallApi
 from provisioning.errors import ProvisioningError
 from provisioning.health.checks import Group
-from provisioning.health.results import HealthReport, Level
+from provisioning.health.results import HealthReport, Level, count
 from provisioning.inventory import Inventory
 from provisioning.kinds.link import Link
 from provisioning.ssh.agent_calls import Connection
@@ -85,20 +85,27 @@ def _gather(
 ) -> GroupStatus:
     inventory = group.inventory
     public = [address.ip for address in group.public.addresses]
-    backups, health = None, None
+    backups, health, nodes = None, None, read_nodes(group, connect)
     if check_health is not None:
+        # The requests of the checks are not counted.
+        traffic = {node.name: node.data.get("traffic") for node in nodes}
         # First, since it waits while a failover is in progress.
         health = check_health(group, call_api, connect)
         asked = zip(inventory.nodes, ask_each(inventory.nodes, connect, read_sizes), strict=True)
+        nodes = tuple(_with_traffic(node, traffic[node.name]) for node in read_nodes(group, connect))
         backups = tuple(merge({node.name: each for node, each in asked if not isinstance(each, ProvisioningError)}))
     return GroupStatus(
         stack,
         dict(zip(inventory.virtual_ips, public, strict=False)),
-        read_nodes(group, connect),
+        nodes,
         _cloud(inventory, call_api),
         health,
         backups,
     )
+
+
+def _with_traffic(node: NodeStatus, traffic: Mapping[str, Any] | None) -> NodeStatus:
+    return replace(node, data={**node.data, "traffic": traffic}) if node.data and traffic else node
 
 
 def read_nodes(group: Group, connect: Connect) -> tuple[NodeStatus, ...]:
@@ -143,6 +150,8 @@ def show(status: GroupStatus, now: float | None = None) -> RenderableType:
     parts += [Text(), _node_table(status), Text()]
     if status.health is not None:
         parts += _health_lines(status.health)
+    else:
+        parts += [Text(node.error, style="red") for node in status.nodes if node.error]
     if status.backups is not None:
         parts.append(Text(f"backups  {_backups(status.backups, now)}"))
     return Rows(*parts)
@@ -171,11 +180,11 @@ def _virtual_ip(status: GroupStatus, address: str, now: float) -> str:
 
 def _node_table(status: GroupStatus) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("node", "address", "state", "units", "revision", "release", "programs", "requests/s", "errors/s"):
+    for heading in ("node", "address", "state", "units", "revision", "release", "requests/s", "errors/s"):
         table.add_column(heading, overflow="fold")
     for node in status.nodes:
         if node.error:
-            table.add_row(node.name, node.address, Text(node.error, style="red"))
+            table.add_row(node.name, node.address, Text("unreachable", style="red"))
         else:
             # Text: a value may contain brackets, which are not markup.
             table.add_row(node.name, node.address, *map(Text, _cells(node)))
@@ -190,23 +199,32 @@ def _cells(node: NodeStatus) -> tuple[str, ...]:
     versions = data["versions"]
     revision = node.revision or "none"
     revision += f", {len(versions['rejected'])} rejected" if versions["rejected"] else ""
-    revision += f", {versions['unfinished']['revision']} has not passed its gates" if versions["unfinished"] else ""
-    programs = ", ".join(f"{name} {version}" for name, version in data["packages"].items())
+    revision += _unfinished(node.revision, versions["unfinished"]["revision"]) if versions["unfinished"] else ""
     traffic = data["traffic"]
     rates = [f"{traffic[key] / traffic['seconds']:.1f}" for key in ("requests", "errors")]
     count = f"{len(units) - len(stopped)} of {len(units)}" + (f"; not running: {', '.join(stopped)}" if stopped else "")
-    return state, count, revision, ", ".join(data["releases"].values()) or "-", programs, *rates
+    return state, count, revision, ", ".join(data["releases"].values()) or "-", *rates
+
+
+def _unfinished(current: str, unfinished: str) -> str:
+    return " (gates not passed)" if unfinished == current else f", {unfinished} (gates not passed)"
 
 
 def _health_lines(report: HealthReport) -> list[Text]:
     shown = [result for result in report.results if result.level is not Level.OK]
     failed = sum(result.level is Level.FAIL for result in shown)
     drift = [result for result in report.results if result.name == "configuration"]
-    same = all(result.level is Level.OK for result in drift)
+    unread = sorted({result.target for result in shown if result.name == "SSH"})
+    found = ["none"] if all(result.level is Level.OK for result in drift) else ["see the lines above"]
+    found = [*(found if drift else []), *(f"{node} not checked" for node in unread)] or ["not checked"]
     certificates = [result.seen for result in report.results if result.name == "certificate"]
-    lines = [Text(f"health   {len(report.results)} checks, {failed} failed, {len(shown) - failed} warnings")]
+    lines = [
+        Text(
+            f"health   {count(len(report.results), 'check')}, {failed} failed, {count(len(shown) - failed, 'warning')}"
+        )
+    ]
     lines += [Text(f"         {result}", style="red" if result.level is Level.FAIL else "yellow") for result in shown]
-    lines.append(Text(f"drift    {'none' if same else 'see the lines above; tandem up corrects it'}"))
+    lines.append(Text(f"drift    {'; '.join(found)}"))
     if certificates:
         lines.append(Text(f"certificates  {'; '.join(dict.fromkeys(certificates))}"))
     return lines

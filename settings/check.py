@@ -19,7 +19,7 @@ import yaml
 from settings.iam import IamSettings
 from settings.load import Stack, find_release, parse
 from settings.parsing import UNKNOWN_KEY, key_below
-from settings.problems import Problem, SettingsError
+from settings.problems import MISSING, Problem, SettingsError
 from settings.releases import Release, is_url
 from settings.sections import Settings
 
@@ -47,6 +47,8 @@ def check_file(file: Path, name: str | None = None) -> Checked:
     name = name or file.stem.removeprefix(_PREFIX)
     try:
         config = _read(file)
+    except FileNotFoundError:
+        return Checked(shown, (Problem(shown, MISSING),), None)
     except (OSError, yaml.YAMLError, ValueError) as error:
         return Checked(shown, (Problem(shown, " ".join(str(error).split())),), None)
     foreign = [Problem(key, _UNKNOWN) for key in config if key.partition(":")[0] not in _NAMESPACES]
@@ -71,7 +73,8 @@ def find_files(directory: Path) -> list[Path]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    content = yaml.load(file.read_text(), _StrictLoader)  # noqa: S506 - a SafeLoader that refuses repeated keys
+    with file.open() as opened:  # not its text, so that an error names the file
+        content = yaml.load(opened, _StrictLoader)  # noqa: S506 - a SafeLoader that refuses repeated keys
     config = cast("dict[str, Any]", content).get("config") if isinstance(content, dict) else None
     if not isinstance(config, dict):
         raise ValueError("must have the mapping `config:`")  # noqa: TRY004 - the content of a file

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pulumi
 
+MISSING = "does not exist"  # the settings file
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:

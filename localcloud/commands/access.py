@@ -47,7 +47,10 @@ def ssh(
     ] = None,
     name: Name = DEFAULT_NAME,
 ) -> None:
-    """Run CMD or a shell as root on an instance, like the cloud's console login: without key or network."""
+    """Run CMD or a shell as root on an instance, like the cloud's console login: without key or network.
+
+    CMD is a program with its arguments. For several commands use a shell: localcloud ssh iam-a -- sh -c 'id; uptime'
+    """
     paths = Paths(name)
     require_root()
     machine = Control(paths).get(f"/control/machine?{urlencode({'node': node})}")
@@ -87,7 +90,7 @@ def _enterable(name: str, what: str) -> Paths:
     paths = Paths(name)
     require_root()
     if not Namespaces(name).path(what).exists():
-        raise LocalcloudError(f"cloud {name} is not up; start it with `localcloud up`")
+        raise LocalcloudError(f"cloud {name} is not up; start it with `localcloud up` or `make up`")
     return paths
 
 

@@ -48,7 +48,9 @@ class Control:
     def __init__(self, paths: Paths, socket_of_api: Path | None = None) -> None:
         self._socket = socket_of_api or paths.control_socket
         self._what = "the API" if socket_of_api else f"cloud {paths.cloud}"
-        self._remedy = "start it with `localcloud api`" if socket_of_api else "start it with `localcloud up`"
+        self._remedy = (
+            "start it with `localcloud api`" if socket_of_api else "start it with `localcloud up` or `make up`"
+        )
 
     def get(self, path: str) -> dict[str, Any]:
         return self.ask("GET", path, None, 10.0)

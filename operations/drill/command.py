@@ -20,7 +20,7 @@ from rich.text import Text
 
 from operations.drill.faults import FAULTS, Case, Target, choose
 from operations.engine import Engine, open_engine
-from operations.errors import OperationError
+from operations.errors import OperationError, UsageError
 from operations.files import write_file
 from operations.localcloud import find_command
 from operations.workspace import PROJECT_ROOT, find_workspace
@@ -140,7 +140,7 @@ def _run(
 def _choose(names: Sequence[str], on: Sequence[str], *, on_localcloud: bool) -> list[Case]:
     targets: list[Target] = [each for each in ("master", "backup", "data", "both") if each in on]
     if unknown := [each for each in on if each not in targets]:
-        raise OperationError(f"--on must be master, backup, data or both (got {', '.join(unknown)})")
+        raise UsageError(f"--on must be master, backup, data or both (got {', '.join(unknown)})")
     try:
         cases = choose(names, targets, on_localcloud=on_localcloud)
     except ValueError as error:

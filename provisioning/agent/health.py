@@ -13,6 +13,7 @@ from typing import Any
 
 from . import access_log, kinds, packet_filters, undelivered
 from .drained import drained_routers
+from .drop_ins import describe_foreign
 from .node import Node, StepError
 from .results import FAIL, fail, ok, warning
 from .serving import addresses_held
@@ -24,7 +25,7 @@ _SECOND_LOOK_S = 2.0
 _USED_WARNING, _USED_FAIL = 0.85, 0.95  # of the space or the inodes of a file system
 _SMALLEST_FREE = 64 * 1024 * 1024  # bytes
 _FILE_SYSTEMS = ("/", "/var", "/var/log", "/var/lib/mysql", "/var/lib/redis", "/srv/tandem", "/tmp", "/run")  # noqa: S108 - only their free space is read
-_UNIT_PROPERTIES = "Id,LoadState,ActiveState,SubState,NRestarts,Result,ActiveEnterTimestampMonotonic"
+_UNIT_PROPERTIES = "Id,LoadState,ActiveState,SubState,NRestarts,Result,ActiveEnterTimestampMonotonic,DropInPaths"
 
 
 def health(
@@ -53,7 +54,8 @@ def gate(node: Node, *, kind: str, deadline_s: float, nonce: str = "", **item: A
     seen = "\n".join(f"{each['name']}: {each['seen']}" for each in failed)
     journal = node.run(["journalctl", "--no-pager", "-o", "cat", "-n", "12", "-u", item["unit"]]).out
     first = seen.splitlines()[0]
-    raise StepError("gate", f"{first} (waited {deadline_s:.0f} s)", f"{seen}\n{journal}")
+    drop_ins = describe_foreign(node, _show(node, [item["unit"]]).get(item["unit"], {}).get("DropInPaths", ""))
+    raise StepError("gate", f"{first} (waited {deadline_s:.0f} s){drop_ins}", f"{seen}\n{journal}")
 
 
 def spread(node: Node, *, nonce: str) -> dict[str, int]:
@@ -87,6 +89,8 @@ def _units(node: Node, names: list[str]) -> list[dict[str, Any]]:
         later = _show(node, restarted)
     found = [_unit(name, shown, later.get(name, shown)) for name, shown in first.items()]
     faults = [each for each in found if each]
+    for fault in faults:
+        fault["seen"] += describe_foreign(node, first[fault["name"].removeprefix("unit ")].get("DropInPaths", ""))
     running = len(names) - len(faults)
     return [*faults, *([ok("units", f"{running} running")] if running else [])]
 
@@ -100,9 +104,10 @@ def _show(node: Node, names: list[str]) -> dict[str, dict[str, str]]:
 
 def _unit(name: str, shown: dict[str, str], later: dict[str, str]) -> dict[str, Any] | None:
     """The fault of a unit, or None. `later` is its state two seconds later, if it has been restarted recently."""
-    look_at = f"journalctl -u {name}"
+    look_at = f"journalctl -u {name}; systemctl cat {name}"
     state, detail = shown.get("ActiveState", "unknown"), shown.get("SubState", "")
     restarts = _restarts(later)
+    restarted = "restarted once" if restarts == 1 else f"restarted {restarts} times"
     if shown.get("LoadState") == "not-found":
         return fail(f"unit {name}", "the unit does not exist", "tandem up")
     if state not in ("active", "reloading"):
@@ -110,10 +115,10 @@ def _unit(name: str, shown: dict[str, str], later: dict[str, str]) -> dict[str, 
             seen = f"{'stopped' if detail == 'auto-restart' else state} ({shown.get('Result', '')})"
         else:
             seen = f"{state} ({detail})"
-        return fail(f"unit {name}", f"{seen}, restarted {restarts} times" if restarts else seen, look_at)
+        return fail(f"unit {name}", f"{seen}, {restarted}" if restarts else seen, look_at)
     running_s = _running_s(later)
     if restarts and running_s < _STABLE_S:
-        seen = f"restarted {restarts} times, the last time {running_s:.0f} s ago"
+        seen = f"{restarted}, the last time {running_s:.0f} s ago"
         looping = restarts > _restarts(shown) or later.get("SubState") == "auto-restart"
         return (fail if looping else warning)(f"unit {name}", seen, look_at)
     return None
@@ -141,10 +146,10 @@ def _disks(node: Node) -> list[dict[str, Any]]:
         target = node.at(path)
         if target.is_dir():
             found.setdefault(target.stat().st_dev, (path, os.statvfs(target)))
-    return [_disk(path, usage) for path, usage in found.values() if usage.f_blocks]
+    return [judge_disk(path, usage) for path, usage in found.values() if usage.f_blocks]
 
 
-def _disk(path: str, usage: os.statvfs_result) -> dict[str, Any]:
+def judge_disk(path: str, usage: os.statvfs_result) -> dict[str, Any]:
     # f_bavail: root may use reserved blocks, nginx and the databases may not.
     free = usage.f_bavail * usage.f_frsize
     used = 1 - usage.f_bavail / max(1, usage.f_blocks - usage.f_bfree + usage.f_bavail)
@@ -152,7 +157,8 @@ def _disk(path: str, usage: os.statvfs_result) -> dict[str, Any]:
     seen = f"{path}: {used:.0%} used, {free // 1024 // 1024} MiB free"
     if used_inodes > _USED_WARNING:
         seen += f", {used_inodes:.0%} of the inodes used"
-    look_at = f"du -xh --max-depth=2 {path} | sort -h | tail; journalctl --disk-usage"
+    # Without -x: on an overlay, du takes files for those of another file system than their directory.
+    look_at = f"du -h --max-depth=2 --exclude=/proc --exclude=/sys {path} | sort -h | tail; journalctl --disk-usage"
     if usage.f_flag & os.ST_RDONLY:
         return fail("disk", f"{path} is mounted read-only", "dmesg")
     if max(used, used_inodes) >= _USED_FAIL or (free < _SMALLEST_FREE and used >= _USED_WARNING):

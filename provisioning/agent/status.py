@@ -17,6 +17,8 @@ from .serving import addresses_held, read_node_file
 from .systemd import unit_facts
 
 ERROR_LOG = "/var/log/nginx/error.log"
+# nginx reports the request of the health checks that must be refused (health/public_checks.py) as an error.
+OWN_CHECK = f"client intended to send too large body: {1 << 50} bytes"
 _WINDOW_S = 10
 _TAIL_BYTES = 512 * 1024
 _PACKAGES = ("nginx", "keepalived", "mariadb-server", "redis-server", "redis")  # the last one on the RHEL family
@@ -118,6 +120,7 @@ def _errors(node: Node, begin: int, end: int) -> list[dict[str, Any]]:
     return [
         {"at": dt.datetime.strptime(at, "%Y/%m/%d %H:%M:%S").timestamp(), "unit": "nginx", "text": rest}  # noqa: DTZ007 - nginx writes the node's local time
         for at, rest in _ERROR.findall(text)
+        if OWN_CHECK not in rest
     ]
 
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from .drop_ins import describe_foreign
 from .nginx_reload import reload_nginx
 from .node import Node, StepError
 
 _PROPERTIES = (
     "LoadState", "ActiveState", "SubState", "UnitFileState", "NeedDaemonReload", "NRestarts",
-    "ActiveEnterTimestampMonotonic",
+    "ActiveEnterTimestampMonotonic", "DropInPaths",
 )  # fmt: skip
 # A unit that systemd has restarted at least this often, and that runs for less than this time, is in a crash loop.
 _LOOP_RESTARTS = 2
@@ -20,9 +21,10 @@ _LOOP_UPTIME_S = 15
 
 
 def unit_facts(node: Node, units: list[str]) -> dict[str, dict[str, Any]]:
-    """The state of each unit, by name: loaded, active, started, failed, enabled, needs_daemon_reload, crashes.
+    """The state of each unit: loaded, active, started, failed, enabled, needs_daemon_reload, crashes, drop_ins.
 
-    `crashes` is the number of restarts of a unit that crashes repeatedly, otherwise 0.
+    `crashes` is the number of restarts of a unit that crashes repeatedly, otherwise 0. `drop_ins` names those of a unit
+    that fails or crashes and are not Tandem's.
     """
     if not units:
         return {}
@@ -33,14 +35,16 @@ def unit_facts(node: Node, units: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def _fact(node: Node, shown: dict[str, str]) -> dict[str, Any]:
+    crashes, failed = _crashes(node, shown), shown.get("ActiveState") == "failed"
     return {
         "loaded": shown.get("LoadState") == "loaded",
         "active": shown.get("ActiveState") in ("active", "reloading", "activating"),
         "started": shown.get("ActiveState") == "active",
-        "failed": shown.get("ActiveState") == "failed",
+        "failed": failed,
         "enabled": shown.get("UnitFileState") in ("enabled", "enabled-runtime", "static", "alias", "generated"),
         "needs_daemon_reload": shown.get("NeedDaemonReload") == "yes",
-        "crashes": _crashes(node, shown),
+        "crashes": crashes,
+        "drop_ins": describe_foreign(node, shown.get("DropInPaths", "")) if crashes or failed else "",
     }
 
 

@@ -16,7 +16,8 @@ from provisioning.health.public_checks import judge_validity
 from provisioning.health.results import CheckResult, Level, fail, merge_successes, ok, warning
 from provisioning.kinds.base import Item, Phase
 from provisioning.kinds.file import File
-from provisioning.plan import describe, make_plan
+from provisioning.kinds.unit import CRASHES, Unit
+from provisioning.plan import Plan, describe, make_plan
 from provisioning.ssh.agent_calls import Connection
 
 DEADLINE_S = 60.0
@@ -68,7 +69,7 @@ def check_node(
 
 
 def unreachable(name: str, error: ProvisioningError) -> NodeState:
-    seen = " ".join(str(error).split("\n  look at:")[0].split())
+    seen = ": ".join(" ".join(text.split()) for text in (error.message, error.seen) if text)
     look_at = error.look_at or f"the console of {name}; the security group"
     return NodeState(name, (fail(name, "SSH", seen, look_at),), reached=False)
 
@@ -94,7 +95,8 @@ def _with_node(result: CheckResult) -> CheckResult:
 
 
 def _configuration(name: str, items: Sequence[Item], facts: Facts, revision: str) -> CheckResult:
-    lines = describe(make_plan(name, items, facts))
+    plan = make_plan(name, items, facts)
+    lines = describe(plan)
     if revision in facts.versions.rejected:
         seen = facts.versions.describe_rejection(revision)
         if facts.versions.revision == revision:
@@ -104,7 +106,16 @@ def _configuration(name: str, items: Sequence[Item], facts: Facts, revision: str
     if not lines:
         return ok(name, "configuration", "as deployed")
     more = f"; and {len(lines) - _SHOWN_DRIFT} more" if len(lines) > _SHOWN_DRIFT else ""
-    return fail(name, "configuration", "; ".join(lines[:_SHOWN_DRIFT]) + more, "tandem up corrects it")
+    return fail(name, "configuration", "; ".join(lines[:_SHOWN_DRIFT]) + more, remedy_of(plan))
+
+
+def remedy_of(plan: Plan) -> str:
+    """A unit in a crash loop runs what is deployed, so a rollout does not correct it."""
+    looping = [step.item.name for step in plan.commit if isinstance(step.item, Unit) and step.why.startswith(CRASHES)]
+    if not looping:
+        return "tandem up corrects it"
+    rest = ["tandem up for the rest"] if len(plan.prepare) + len(plan.commit) > len(looping) else []
+    return "; ".join([*(f"journalctl -u {unit}; systemctl cat {unit}" for unit in looping), *rest])
 
 
 def check_certificates(name: str, items: Sequence[Item], now: float) -> list[CheckResult]:

@@ -14,6 +14,11 @@ class Level(enum.StrEnum):
     FAIL = "fail"
 
 
+def count(number: int, noun: str) -> str:
+    """A number with its noun: "1 change", "2 changes"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 @dataclass(frozen=True, slots=True)
 class CheckResult:
     """One check and its result."""

@@ -8,6 +8,8 @@ from typing import Any
 
 from provisioning.kinds.base import Item, Turn
 
+CRASHES = "crashes repeatedly"
+
 
 @dataclass(frozen=True, slots=True)
 class Unit(Item):
@@ -55,7 +57,8 @@ def unit_difference(fact: Mapping[str, Any], *, enabled: bool, running: bool) ->
     if fact["enabled"] != enabled:
         return "not enabled" if enabled else "must be disabled"
     if fact["active"] != running:
-        return "not running" if running else "must be stopped"
+        return f"not running{fact.get('drop_ins', '')}" if running else "must be stopped"
     if running and fact["crashes"]:
-        return f"crashes repeatedly (restarted {fact['crashes']} times)"
+        times = f"{fact['crashes']} time" + ("" if fact["crashes"] == 1 else "s")
+        return f"{CRASHES} (restarted {times}){fact.get('drop_ins', '')}"
     return "unit files changed; daemon-reload required" if fact["needs_daemon_reload"] else None

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from provisioning.errors import CandidateError, GateError, NodeError, ProvisioningError
 from provisioning.facts import Facts
+from provisioning.health.results import count
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.base import Item, Phase
 from provisioning.kinds.gate import Gate
@@ -158,7 +159,7 @@ def _commit_together(
     errors = [result for result in results if isinstance(result, ProvisioningError)]
 
     def undo(error: ProvisioningError, change: NodeChange) -> ProvisioningError:
-        return restore_after(error, change.target, change.facts, (), token=token, report=report)
+        return _undo(error, change, (), version, token, report)
 
     def conclude(change: NodeChange, result: tuple[str, ...] | ProvisioningError) -> ProvisioningError | None:
         if isinstance(result, ProvisioningError):
@@ -245,7 +246,23 @@ def _commit_or_restore(
     try:
         return _commit(change, token, version)
     except ProvisioningError as error:
-        raise restore_after(error, change.target, change.facts, peers, token=token, report=report) from None
+        raise _undo(error, change, peers, version, token, report) from None
+
+
+def _undo(  # noqa: PLR0917 - as in _commit_or_restore, and the error
+    error: ProvisioningError,
+    change: NodeChange,
+    peers: Sequence[Target],
+    version: Version,
+    token: str,
+    report: Callable[[str], None],
+) -> ProvisioningError:
+    """Roll the node back, unless its previous version is what has just failed. Returns the error to raise."""
+    same = change.facts.versions.revision == version.revision and not change.plan.changed_paths()
+    if same and not change.plan.restarts():
+        error.message += f"; {change.node.name} had this revision before, so there is nothing to restore"
+        return error
+    return restore_after(error, change.target, change.facts, peers, token=token, report=report)
 
 
 def _commit(change: NodeChange, token: str, accept: Version | None) -> tuple[str, ...]:
@@ -274,4 +291,6 @@ def report_plans(changes: Sequence[NodeChange], report: Callable[[str], None]) -
 
 def _report_done(changes: Sequence[NodeChange], done: Sequence[tuple[str, ...]], report: Callable[[str], None]) -> None:
     for change, lines in zip(changes, done, strict=True):
-        report(f"{change.node.name}: " + (f"{len(lines)} changes, health gates passed" if lines else "no changes"))
+        report(
+            f"{change.node.name}: " + (f"{count(len(lines), 'change')}, health gates passed" if lines else "no changes")
+        )

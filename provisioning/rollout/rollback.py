@@ -15,6 +15,7 @@ from functools import partial
 from provisioning.change_lock import Lock, locked, this_process
 from provisioning.errors import ProvisioningError
 from provisioning.facts import Facts, question
+from provisioning.health.results import count
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.base import Item
 from provisioning.kinds.vrrp import Vrrp
@@ -217,7 +218,7 @@ def _restore_all(
             earlier = f" ({', '.join(done)} returned before it)" if done else ""
             error.message += f"; the rollback stopped there{earlier}"
             raise
-        report(f"{name}: {len(done[name])} changes, health gates passed")
+        report(f"{name}: {count(len(done[name]), 'change')}, health gates passed")
     return done
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -15,6 +17,12 @@ from provisioning.ssh.agent_calls import Connection
 Keys = str | Sequence[str]
 Connect = Callable[[RemoteNode], Connection]
 T = TypeVar("T")
+ANNOUNCED_S = 3.0
+_named: set[str] = set()  # the nodes that were named in this process
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 def ask_each(
@@ -75,7 +83,32 @@ def shared(connect: Connect) -> Generator[Connect]:
 
 
 def connector(inventory: Inventory, *, deadline_s: float = 60.0) -> Connect:
-    """Return a function that connects to a node of the inventory; see `provisioning.ssh.transport.connector`."""
+    """Return a function that connects to a node of the inventory; see `provisioning.ssh.transport.connector`.
+
+    Names a node that does not answer soon on stderr, once.
+    """
     from provisioning.ssh import transport  # noqa: PLC0415 - the reason for this module
 
-    return transport.connector(inventory, deadline_s=deadline_s)
+    return announced(transport.connector(inventory, deadline_s=deadline_s), _named)
+
+
+def announced(
+    connect: Connect, named: set[str], *, after_s: float = ANNOUNCED_S, report: Callable[[str], None] = _to_stderr
+) -> Connect:
+    """Report a node for which `connect` waits longer, unless it is in `named`, and add it."""
+
+    def name(node: RemoteNode) -> None:
+        if node.name not in named:
+            named.add(node.name)
+            report(f"waiting for {node.name} ({node.private_address}) ...")
+
+    def connect_to(node: RemoteNode) -> Connection:
+        timer = threading.Timer(after_s, name, [node])
+        timer.daemon = True
+        timer.start()
+        try:
+            return connect(node)
+        finally:
+            timer.cancel()
+
+    return connect_to

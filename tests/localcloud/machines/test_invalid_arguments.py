@@ -61,8 +61,16 @@ def cloud() -> Generator[LocalCloud]:
             1,
             "the cloud's name must be 1 to 20 characters of a-z and 0-9 (got 'Not_A_Name')",
         ),
-        (("exec", "--name", "nothere", "--", "true"), 1, "cloud nothere is not up; start it with `localcloud up`"),
-        (("client", "--name", "nothere", "--", "true"), 1, "cloud nothere is not up; start it with `localcloud up`"),
+        (
+            ("exec", "--name", "nothere", "--", "true"),
+            1,
+            "cloud nothere is not up; start it with `localcloud up` or `make up`",
+        ),
+        (
+            ("client", "--name", "nothere", "--", "true"),
+            1,
+            "cloud nothere is not up; start it with `localcloud up` or `make up`",
+        ),
         (("exec",), 2, "Missing argument 'CMD ...'"),
         (("exec", "--", "/etc/passwd"), 126, "/etc/passwd: Permission denied"),
         (("ssh", "node-0", "--", "nosuchcmd"), 127, "nosuchcmd: No such file or directory"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -18,8 +19,8 @@ from rich.console import Console
 from typer.main import get_group
 
 from operations.commands import app
-from operations.errors import OperationError
-from operations.main import describe_bug, find_stack, order_ssh
+from operations.errors import OperationError, UsageError
+from operations.main import describe_bug, exit_code_of, find_stack, order_ssh
 from operations.messages import print_error
 from operations.new_stack import make_answers, render, write
 from operations.workspace import PROJECT_ROOT
@@ -193,14 +194,21 @@ def test_a_secret_in_plain_text_is_a_problem(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        pytest.param("config:\n  a: 1\n  a: 2\n", "the key a is given more than once", id="a repeated key"),
+        pytest.param(
+            "config:\n  a: 1\n  a: 2\n", 'the key a is given more than once in "FILE", line 2', id="a repeated key"
+        ),
         pytest.param("config: [\n", "while parsing", id="no YAML"),
         pytest.param("name: x\n", "must have the mapping `config:`", id="no config"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path, text: str, problem: str) -> None:
     (found,) = check(tmp_path, text).problems
-    assert problem in found.text
+    assert problem.replace("FILE", str(tmp_path / "Pulumi.test.yaml")) in found.text
+
+
+def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
+    (found,) = check_file(tmp_path / "Pulumi.none.yaml").problems
+    assert found.text == "does not exist"
 
 
 def test_config_check_needs_no_engine_and_exits_with_1(tmp_path: Path) -> None:
@@ -246,6 +254,33 @@ def test_without_a_terminal_a_missing_answer_is_wrong_usage() -> None:
     done = tandem("init", "demo", "--region", "ap-guangzhou")
     assert done.returncode == 2
     assert "--zone" in done.stderr
+
+
+def test_without_a_terminal_a_missing_network_is_wrong_usage() -> None:
+    others = [f"--{option}=x" for option in ("region", "zone", "image", "api-domain", "authz-domain")]
+    done = tandem("init", "demo", *others)
+    assert (done.returncode, "--admin" in done.stderr) == (2, True)
+
+
+def test_on_a_terminal_every_question_can_be_answered() -> None:
+    controller, terminal = pty.openpty()
+    # The name is wrong, so that no file is written: this is reported after the last answer.
+    command = [sys.executable, "-m", "operations.main", "init", "Demo!"]
+    answers = "ap-guangzhou\nap-guangzhou-6\nimg-1\napi.example.com\nauthz.example.com\n198.51.100.0/24, 10.9.0.0/16\n"
+    os.write(controller, answers.encode())
+    done = subprocess.run(
+        command, cwd=PROJECT_ROOT, stdin=terminal, capture_output=True, text=True, timeout=30, check=False
+    )
+    os.close(terminal)
+    os.close(controller)
+    assert "separated by commas" in done.stdout
+    assert done.returncode == 1
+    assert re.sub(r"\s+", " ", done.stderr).startswith("error: the stack was not created: NAME must be lower-case")
+    assert len(done.stderr.splitlines()) == 2  # no other answer is wrong
+
+
+def test_a_node_that_does_not_exist_is_wrong_usage() -> None:
+    assert (exit_code_of(UsageError("NODE must be one of a, b (got c)")), exit_code_of(OperationError("x"))) == (2, 1)
 
 
 def test_an_existing_stack_is_not_overwritten(tmp_path: Path) -> None:

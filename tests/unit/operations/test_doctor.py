@@ -214,3 +214,15 @@ def test_a_domain_without_port_80_is_not_asked_about() -> None:
     public = PublicSide((Address("203.0.113.10"),), (Service("site", "www.example.com", http="off"),), "")
     group = Group(public, Inventory("g", (), (), "key"), {}, "")
     assert list(doctor.check_filing(group, lambda _address, _service: None)) == []
+
+
+def test_a_stack_without_a_settings_file_is_created_with_init(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.demo.yaml"
+    found = doctor.check_settings("stacks/Pulumi.demo.yaml", check_file(file, "demo").problems, "demo")
+    assert (found.seen, found.look_at) == ("stacks/Pulumi.demo.yaml does not exist", "tandem init demo")
+
+
+def test_the_virtual_ip_of_a_deployed_stack_uses_its_quota(tmp_path: Path) -> None:
+    cloud = FakeCloud(DescribeHaVips={"TotalCount": 1})
+    assert examine(cloud, tmp_path, deployed=True)["HAVIPs"].seen == "9 of 10 free"
+    assert examine(cloud, tmp_path)["HAVIPs"].seen.startswith("10 of 10 free")

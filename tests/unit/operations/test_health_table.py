@@ -147,7 +147,7 @@ def test_each_line_shows_what_was_seen_and_what_to_look_at_with_its_brackets() -
     text = shown(REPORT)
     assert "failed [/x] [exit-code]" in text
     assert "look at: journalctl -u iam-pump (on iam-b)" in text
-    assert "3 checks, 1 failed, 1 warnings" in text
+    assert "3 checks, 1 failed, 1 warning " in text
 
 
 def test_results_of_one_target_are_together() -> None:
@@ -235,3 +235,7 @@ def test_the_group_is_read_from_the_recorded_state_with_its_secrets() -> None:
 def test_a_stack_without_a_finished_deployment_has_no_health(state: dict[str, Any]) -> None:
     with pytest.raises(NoDeploymentError, match="nothing is deployed"):
         read_deployment(state, "local")
+
+
+def test_one_warning_is_in_the_singular() -> None:
+    assert "1 check, 0 failed, 1 warning " in shown(HealthReport((warning("iam-a", "x", "y", "z"),)))

@@ -6,6 +6,7 @@ import io
 import json
 import stat
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from operations.errors import OperationError
+from operations.errors import OperationError, UsageError
 from operations.events import Preview, ResourceChange
 from operations.logs import LogReader, mask
 from operations.node_plan import describe_plans, plan_nodes
@@ -30,7 +31,7 @@ from provisioning.kinds.file import File, text_sha256
 from provisioning.manifest import Manifest
 from provisioning.preview_text import show_files, show_items
 from provisioning.ssh.agent_calls import Connection
-from provisioning.ssh.connections import Connect, ask_each
+from provisioning.ssh.connections import Connect, announced, ask_each
 
 NOW = 1_764_255_600.0
 VIP = "10.0.4.99"
@@ -151,10 +152,34 @@ def test_the_status_is_one_screen() -> None:
 def test_a_node_that_cannot_be_asked_is_shown_with_its_reason_and_without_markup() -> None:
     nodes = FakeNodes.answering(iam_a={"status": state(held=False), "backups": {}})
     shown = text(gather(group(), "prod", None, nodes.connect, check_health=unreachable))
-    assert "iam-b: no connection [to port 22]" in shown
+    row = next(line for line in shown.splitlines() if line.startswith("iam-b"))
+    assert row.split() == ["iam-b", "10.0.4.21", "unreachable"]
+    assert "drift    iam-b not checked" in shown
     assert "held by NO NODE" in shown
     assert "FAIL iam-b: SSH: no connection (console)" in shown
     assert "backups  none" in shown
+    # Without health checks, which have the reason.
+    assert "iam-b: no connection [to port 22]" in text(gather(group(), "prod", None, nodes.connect, check_health=None))
+
+
+def test_the_requests_of_the_checks_are_not_counted() -> None:
+    before, after = state(held=True), state(held=True)
+    before["traffic"], after["held"] = {"requests": 0, "errors": 0, "seconds": 10}, {}
+    nodes = FakeNodes.answering(iam_a={"status": [before, after], "backups": {}})
+    found = gather(group(), "prod", None, nodes.connect, check_health=healthy).nodes[0].data
+    assert (found["traffic"]["requests"], found["held"]) == (0, {})
+
+
+def test_a_revision_that_has_not_passed_its_gates_is_named_once() -> None:
+    iam_a = state(held=True)
+    iam_a["versions"]["unfinished"] = {"revision": iam_a["versions"]["current"]["revision"], "actions": []}
+    iam_b = state(held=False)
+    iam_b["versions"]["unfinished"] = {"revision": "3333", "actions": []}
+    nodes = FakeNodes.answering(iam_a={"status": iam_a}, iam_b={"status": iam_b})
+    rows = text(gather(group(), "prod", None, nodes.connect, check_health=None))
+    assert f"{iam_a['versions']['current']['revision']} (gates not passed)" in rows
+    assert ", 3333 (gates not passed)" in rows
+    assert "1.22.1-9" not in rows  # packages are in the JSON data only
 
 
 def test_health_backups_and_state_share_one_connection_to_each_node() -> None:
@@ -169,7 +194,27 @@ def test_health_backups_and_state_share_one_connection_to_each_node() -> None:
     # A node that does not respond costs its deadline once.
     assert sorted(nodes.tried) == ["iam-a", "iam-b"]
     asked = [call["do"] for call in nodes.nodes["iam-a"].calls]
-    assert (asked, nodes.nodes["iam-a"].closed) == (["health", "backups", "status"], 1)
+    assert (asked, nodes.nodes["iam-a"].closed) == (["status", "health", "backups", "status"], 1)
+
+
+def test_a_node_that_does_not_answer_soon_is_named_once() -> None:
+    shown = list[str]()
+    said = threading.Event()
+
+    def report(line: str) -> None:
+        shown.append(line)
+        said.set()
+
+    def connect(node: RemoteNode) -> Connection:
+        assert node.name == "iam-a" or said.wait(20)
+        return FakeNode(node)
+
+    slow = announced(connect, set(), after_s=0.01, report=report)
+    for node in (INVENTORY.get("iam-b"), INVENTORY.get("iam-b")):
+        slow(node)
+    patient = announced(connect, set(), after_s=3600, report=report)
+    patient(INVENTORY.get("iam-a"))
+    assert shown == ["waiting for iam-b (10.0.4.21) ..."]
 
 
 def test_two_masters_are_both_shown() -> None:
@@ -241,6 +286,12 @@ def test_a_time_that_journalctl_does_not_understand_ends_the_command() -> None:
     assert [node.closed for node in nodes.nodes.values()] == [1, 1]
 
 
+def test_lines_with_the_same_time_stay_in_the_order_of_the_journal() -> None:
+    traceback = ["Traceback (most recent call last):", '  File "a.py", line 1', "ValueError: x"]
+    nodes = FakeNodes.answering(iam_a={"logs": log(*((NOW, line) for line in traceback))})
+    assert [line.text for line in reader(nodes, [], []).read("-1h", 10)] == traceback
+
+
 def test_a_secret_in_a_log_is_masked() -> None:
     recorded = {"secrets": {"redis_password": "hunter22"}, "values": {"node_private_key.iam-a": "-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----\n", "certificate": "public"}, "private_key": "deploy-key"}  # fmt: skip  # noqa: E501 - one value
     nodes = FakeNodes.answering(iam_a={"logs": log((NOW, "AUTH hunter22 failed: MIIEvQ public"))})
@@ -297,7 +348,7 @@ def test_openssh_understands_the_configuration_and_uses_the_bastion() -> None:
 
 
 def test_an_unknown_node_is_refused_with_the_names_of_the_others() -> None:
-    with pytest.raises(OperationError, match=r"NODE must be one of iam-a, iam-b \(got iam-z\)"):
+    with pytest.raises(UsageError, match=r"NODE must be one of iam-a, iam-b \(got iam-z\)"):
         open_shell(INVENTORY, "iam-z", ())
 
 

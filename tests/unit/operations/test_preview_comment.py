@@ -92,6 +92,23 @@ def test_a_traceback_is_left_out() -> None:
 def test_the_providers_are_not_shown() -> None:
     text = to_markdown(read_preview([step("create", "pulumi:providers:tls", "default", None, {})]), "prod")
     assert "default" not in text
+    assert "no changes, 0 unchanged" in text
+
+
+def test_an_error_that_the_engine_repeats_is_shown_once() -> None:
+    report = "stacks/Pulumi.prod.yaml has 1 problem:\n  tandem:x  is not a known key"
+    events = [message("error", report), message("error", f"an unhandled error occurred:\n{report}\n")]
+    assert read_preview(events).errors == (report,)
+
+
+def test_of_a_changed_item_only_the_changed_fields_are_shown() -> None:
+    old, new = rollout(65), rollout(65)
+    long, many = {"kind": "vrrp", "together": ["x" * 500, "y" * 500]}, "\n" + '{"kind": "unit", "name": "app"}'
+    for inputs, profile in ((old, "balanced"), (new, "fast")):
+        inputs["manifests"]["iam-a"] += many + "\n" + json.dumps({**long, "values": profile})
+    text = to_markdown(read_preview([step("update", "pulumi-python:dynamic/tandem:Rollout", "rollout", old, new)]), "p")
+    assert '-vrrp values="balanced"\n+vrrp values="fast"\n' in text
+    assert "together" not in text
 
 
 def test_nodes_that_change_alike_share_one_block_and_others_have_their_own() -> None:
@@ -102,6 +119,10 @@ def test_nodes_that_change_alike_share_one_block_and_others_have_their_own() -> 
     assert "iam-b\n\n```diff" in text
     assert text.count("+    keepalive_timeout 30s;") == 2
     assert text.count("+extra") == 1
+
+
+def test_nodes_that_all_change_alike_are_named_once() -> None:
+    assert to_markdown(read_preview([update(rollout(30))]), "prod").count("iam-a, iam-b") == 1
 
 
 def test_a_text_cannot_end_its_fence() -> None:

@@ -111,9 +111,18 @@ def test_failures_with_an_open_result_are_recognized(log: list[str], uncertain: 
 def test_an_account_of_the_traditional_type_is_named() -> None:
     error = "[TencentCloudSDKError] Code=UnsupportedOperation.AccountNotSupported, Message=..., RequestId=7f3a\n"
     shown = str(EngineError("pulumi up", 1, read(failed(error=error))))
-    assert shown.startswith("pulumi up failed with exit code 1, see above\n  The account is of the traditional type")
+    assert "RequestId=7f3a\n  The account is of the traditional type" in shown
     assert "docs/operations.md" in shown
-    assert str(EngineError("pulumi up", 1, read(failed()))) == "pulumi up failed with exit code 1, see above"
+
+
+def test_the_errors_of_resources_are_repeated_at_the_end() -> None:
+    """Pulumi prints all outputs after them; the message without a resource only says that the run failed."""
+    log = failed(op="update", error="<{%reset%}>iam-b: gate failed\n  look at: the journal<{%reset%}>\n")
+    assert str(EngineError("pulumi up", 1, read(log))) == (
+        "pulumi up failed with exit code 1:\n  iam-b: gate failed\n    look at: the journal"
+    )
+    of_the_program = failed("urn:pulumi:local::tandem::pulumi:pulumi:Stack::tandem-local", error="wrong")
+    assert str(EngineError("pulumi up", 1, read(of_the_program))) == "pulumi up failed with exit code 1, see above"
 
 
 def test_an_interrupted_run_is_not_continued() -> None:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import pytest
 import trustme
 
-from provisioning.errors import HealthError
+from provisioning.errors import HealthError, UnreachableError
 from provisioning.health.checks import PublicSide, check, check_public
-from provisioning.health.node_checks import check_certificates
+from provisioning.health.node_checks import check_certificates, unreachable
 from provisioning.health.public_checks import Address, Service, check_services, check_validity, is_blocked
 from provisioning.health.results import CheckResult, Level
 from provisioning.kinds.file import File
@@ -36,7 +36,7 @@ class Site:
         self.token: object = {"token": "t"}
         self.secrets: tuple[int, object] = 200, {"items": [{"secretID": "id", "secretKey": "key"}]}
         self.location = "https://{host}{path}"
-        self.limit = _LIMIT
+        self.limit, self.refusal = _LIMIT, 413
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         ca.issue_cert(*names).configure_cert(context)
 
@@ -90,7 +90,7 @@ def _handler(site: Site, *, secure: bool) -> type[http.server.BaseHTTPRequestHan
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
             if site.limit and length > site.limit:
-                self._answer(413, {})
+                self._answer(site.refusal, {})
                 return
             body = json.loads(self.rfile.read(length)) if length < _LIMIT else {}
             site.requests.append(self.headers["Host"] + self.path)
@@ -244,6 +244,19 @@ def test_a_body_that_is_accepted_whatever_its_size_fails(site: Site, ca: trustme
     site.limit = 0
     results = check_services(site.address, site.services("api", ca=pem(ca)))
     assert [each.split(":")[0] for each in failed(tuple(results))] == ["body too large"]
+
+
+def test_a_service_that_is_down_is_not_reported_as_a_wrong_limit(site: Site, ca: trustme.CA) -> None:
+    site.refusal = 503
+    results = check_services(site.address, site.services("api", ca=pem(ca)))
+    (found,) = (result for result in results if result.name == "body too large")
+    assert (found.level, found.seen) == (Level.WARNING, "not checked: 503")
+
+
+def test_the_reason_of_a_missing_connection_follows_a_colon() -> None:
+    error = UnreachableError("no connection to 10.0.4.21 port 22", seen="timed out", look_at="the console")
+    (result,) = unreachable("iam-b", error).results
+    assert result.seen == "no connection to 10.0.4.21 port 22: timed out"
 
 
 def test_a_denied_decision_fails(site: Site, ca: trustme.CA) -> None:

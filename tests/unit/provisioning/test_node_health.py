@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -83,7 +84,7 @@ def monotonic_us(seconds_ago: float) -> int:
         ),
         pytest.param(
             {"NRestarts": "1", "seconds_ago": "2"},
-            f"warning unit {UNIT}: restarted 1 times",
+            f"warning unit {UNIT}: restarted once",
             id="has just been restarted once",
         ),
         pytest.param(
@@ -98,6 +99,13 @@ def test_a_unit_that_does_not_run_or_restarts_is_reported(tmp_path: Path, shown:
         shown = {**shown, "ActiveEnterTimestampMonotonic": str(monotonic_us(float(seconds_ago)))}
     (found,) = FakeNode(tmp_path, **shown).check(units=(UNIT,))
     assert found.startswith(result)
+
+
+def test_a_drop_in_that_is_not_tandems_is_named_for_a_unit_that_fails(tmp_path: Path) -> None:
+    drop_in = "/run/systemd/system/iam-apiserver.service.d/x.conf"
+    (found,) = FakeNode(tmp_path, ActiveState="failed", DropInPaths=drop_in).check(units=(UNIT,))
+    assert found.endswith(f"; drop-in {drop_in} is not Tandem's")
+    assert FakeNode(tmp_path, DropInPaths=drop_in).check(units=(UNIT,)) == ["ok units: 1 running"]
 
 
 def test_a_unit_that_restarted_often_and_then_stays_is_only_a_warning(tmp_path: Path) -> None:
@@ -128,6 +136,15 @@ def test_each_file_system_is_reported_with_its_usage(tmp_path: Path) -> None:
     (disk,) = [each for each in answer["results"] if each["name"] == "disk"]
     assert "% used" in disk["seen"]
     assert "/" in disk["seen"]
+
+
+def test_the_command_for_a_full_disk_counts_the_files_of_an_overlay() -> None:
+    """With -x, du leaves out files whose device differs from that of their directory, as on an overlay."""
+    found = health.judge_disk("/", os.statvfs_result((4096, 4096, 1000, 10, 10, 100, 50, 50, 0, 255)))
+    assert found["level"] == "fail"
+    words = found["look_at"].split(" | ")[0].split()
+    assert words[0] == "du"
+    assert not any("x" in word for word in words if word.startswith("-") and not word.startswith("--"))
 
 
 @pytest.mark.parametrize(
@@ -194,10 +211,11 @@ def test_a_gate_waits_until_its_check_passes(tmp_path: Path) -> None:
 
 
 def test_a_gate_that_does_not_pass_is_an_error_with_what_was_seen_and_the_journal(tmp_path: Path) -> None:
-    node = FakeNode(tmp_path)
+    node = FakeNode(tmp_path, DropInPaths="/run/systemd/system/x.service.d/x.conf")
     node.status = "502"
     with pytest.raises(StepError) as caught:
         health.gate(node.node, **GATE)
+    assert caught.value.message.endswith("; drop-in /run/systemd/system/x.service.d/x.conf is not Tandem's")
     assert caught.value.step == "gate"
     assert f"{UNIT} responds" in caught.value.message
     assert "502" in caught.value.seen

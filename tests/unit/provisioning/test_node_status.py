@@ -14,6 +14,7 @@ from provisioning_fakes import FakeGroup
 
 from provisioning.agent import access_log, put_back_timer, status
 from provisioning.agent.node import Node, Result
+from provisioning.health.public_checks import TOO_LARGE
 
 NOW = dt.datetime(2026, 11, 27, 15, 0, 0, tzinfo=dt.UTC).timestamp()
 KEEPALIVED = """\
@@ -112,6 +113,15 @@ def entry(at: float, **fields: Any) -> str:
 
 def read(fake: FakeNode, position: dict[str, Any] | None = None, units: tuple[str, ...] = ()) -> dict[str, Any]:
     return status.logs(fake.node, units=list(units), since="-1h", lines=50, position=position)
+
+
+def test_the_error_that_the_health_checks_cause_is_left_out(tmp_path: Path) -> None:
+    fake = FakeNode(tmp_path)
+    refused = "[error] 7#7: *1 client intended to send too large body: {} bytes\n"
+    lines = (f"2026/11/27 15:00:00 {refused.format(size)}" for size in (TOO_LARGE, 9_000_000))
+    fake.write(status.ERROR_LOG, "".join(lines))
+    (entry,) = status.logs(fake.node, units=["nginx"], since="-1h", lines=9, position=None)["entries"]
+    assert "9000000" in entry["text"]
 
 
 def test_the_journal_and_nginxs_error_log_are_merged(tmp_path: Path) -> None:

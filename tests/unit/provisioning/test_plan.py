@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from provisioning.facts import Facts, question
+from provisioning.health.node_checks import remedy_of
 from provisioning.kinds.absent import Absent
 from provisioning.kinds.account import Account, password_hash
 from provisioning.kinds.archive import Archive
@@ -24,7 +25,7 @@ from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.user import User
 from provisioning.leaving import find_leaving
-from provisioning.plan import Plan, changed_lines, commit_operation, describe, make_plan, stage_operation
+from provisioning.plan import Plan, Step, changed_lines, commit_operation, describe, make_plan, stage_operation
 
 CONF = File("/etc/nginx/nginx.conf", "user www-data;\n", after=(reload("nginx"),))
 RIGHT = {"sha256": text_sha256(CONF.text), "owner": "root", "group": "root", "mode": 0o644}
@@ -345,3 +346,12 @@ def test_an_empty_plan_is_false() -> None:
 def test_the_password_hash_is_that_of_mysql_native_password() -> None:
     # SELECT PASSWORD('iam1234') on MariaDB 10.11
     assert password_hash("iam1234") == "*2B8E09B0AA32BD9BF10E04E896C635CF250489D4"
+
+
+def test_the_remedy_for_a_crash_loop_is_not_another_rollout() -> None:
+    loops = Step(Unit("iam-pump"), "crashes repeatedly (restarted 7 times)")
+    stopped = Step(Unit("nginx"), "not running")
+    assert remedy_of(Plan("iam-a", commit=(stopped,))) == "tandem up corrects it"
+    look_at = "journalctl -u iam-pump; systemctl cat iam-pump"
+    assert remedy_of(Plan("iam-a", commit=(loops,))) == look_at
+    assert remedy_of(Plan("iam-a", commit=(loops, stopped))) == f"{look_at}; tandem up for the rest"

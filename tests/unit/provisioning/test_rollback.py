@@ -146,6 +146,20 @@ def test_a_release_that_fails_on_the_first_node_is_undone_there_and_never_reache
     assert group.systems["iam-a"].log == ["reload nginx", "reload nginx"]
 
 
+def test_a_unit_that_fails_without_a_change_of_the_revision_is_not_rolled_back_to_it(group: FakeGroup) -> None:
+    deploy(group, "1")
+    group.held_by("iam-a")
+    group.systems["iam-b"].units["iam-apiserver"] = "failed"
+    group.systems["iam-b"].log.clear()
+    group.answers = lambda node, url: "502" if ":8080" in url and node == "iam-b" else "200"
+    error = expect_failure(group, "1")
+    assert "; iam-b had this revision before, so there is nothing to restore; the rollout stopped" in error.message
+    assert group.systems["iam-b"].log.count("start iam-apiserver") == 1
+    group.answers = lambda _node, _url: "200"
+    deploy(group, "1")
+    assert drift(group.inventory, manifests("1", group), {}, connect=group.connect) == {}
+
+
 def test_a_unit_that_does_not_start_is_rolled_back_too(group: FakeGroup) -> None:
     deploy(group, "1")
     group.held_by("iam-a")

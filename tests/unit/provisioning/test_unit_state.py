@@ -10,6 +10,7 @@ import pytest
 from provisioning.agent.nginx_reload import ERROR_LOG, reload_nginx
 from provisioning.agent.node import Node, Result, StepError
 from provisioning.agent.systemd import add_pending, bring_up, read_pending, settle, unit_facts
+from provisioning.kinds.unit import unit_difference
 
 
 def systemd(shown: str) -> Callable[..., Result]:
@@ -47,6 +48,23 @@ def test_crash_loops_are_recognized(tmp_path: Path, shown: str, crashes: int) ->
     (tmp_path / "proc/uptime").write_text("1000.00 1.0\n")
     node = Node(root=str(tmp_path), runner=systemd(shown))
     assert unit_facts(node, ["iam-apiserver"])["iam-apiserver"]["crashes"] == crashes
+
+
+def test_the_drop_ins_of_a_unit_that_crashes_are_named_unless_they_are_tandems(tmp_path: Path) -> None:
+    ours, foreign = "/etc/systemd/system/app.service.d/tandem.conf", "/run/systemd/system/app.service.d/x.conf"
+    of_the_distribution = "/usr/lib/systemd/system/service.d/10-timeout.conf"
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/uptime").write_text("1000.00 1.0\n")
+    shown = f"SubState=auto-restart\nNRestarts=7\nDropInPaths={of_the_distribution} {ours} {foreign}"
+    node = Node(root=str(tmp_path), runner=systemd(f"LoadState=loaded\nActiveState=activating\n{shown}"))
+    node.write_json("manifest.json", [{"kind": "file", "path": ours}])
+    fact = unit_facts(node, ["app"])["app"]
+    assert unit_difference({**fact, "enabled": True}, enabled=True, running=True) == (
+        f"crashes repeatedly (restarted 7 times); drop-in {foreign} is not Tandem's"
+    )
+    fails = Node(root=str(tmp_path), runner=systemd(f"LoadState=loaded\nActiveState=failed\nDropInPaths={foreign}"))
+    fact = {**unit_facts(fails, ["app"])["app"], "enabled": True}
+    assert unit_difference(fact, enabled=True, running=True) == f"not running; drop-in {foreign} is not Tandem's"
 
 
 @pytest.mark.parametrize(
