@@ -39,10 +39,17 @@ def test_vrrp_is_unicast_to_the_peers_only() -> None:
     assert "vrrp_strict" not in text
 
 
-def test_only_balanced_and_seed_refresh_gratuitous_arp() -> None:
-    assert "garp_master_refresh" not in conf(profile="fast")
-    assert "garp_master_refresh 5" in conf(profile="balanced")
-    assert "garp_master_refresh 5" in conf(profile="seed")
+@pytest.mark.parametrize("profile", ["fast", "balanced", "seed"])
+def test_a_master_repeats_its_announcements(profile: str) -> None:
+    """A HAVIP that follows the wrong node after a lost announcement or a split returns within 5 s."""
+    assert "garp_master_refresh 5\n" in conf(profile=profile)
+
+
+@pytest.mark.parametrize("mode", ["nopreempt", "preempt", "delayed-preempt", "dual-master"])
+def test_a_master_of_each_virtual_ip_repeats_its_announcements_in_each_mode(mode: str) -> None:
+    addresses = ("10.0.4.99", "10.0.4.98") if mode == "dual-master" else ("10.0.4.99",)
+    text = conf(profile="fast", mode=mode, virtual_ips=addresses)
+    assert text.count("garp_master_refresh 5\n") == text.count("vrrp_instance ") > 0
 
 
 def test_the_seed_profile_has_the_timing_of_the_lectures() -> None:
