@@ -21,8 +21,8 @@ class Profile:
     restart_s: float  # delay before systemd restarts a killed keepalived
     probe_s: float = 0.0  # interval of the health daemon's probes; 0: no health daemon
     down_adverts: int = 3  # missing advertisements after which a backup takes over; RFC 5798: 3
-    # Tencent's guide requires 5. Without it the HAVIP stays at the wrong node after a lost announcement, and after a split
-    # that ends on one node first: that node becomes backup, and the master never hears an advertisement to respond to.
+    # Tencent's guide requires 5. Without it the HAVIP stays at the wrong node after a lost announcement, and after a
+    # split that ends on one node first: that node becomes backup, and the master never hears its advertisement.
     garp_refresh_s: int = 5
     drain: int = -10
     fault: int = -254
