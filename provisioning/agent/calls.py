@@ -53,6 +53,7 @@ READING: dict[str, Callable[..., Any]] = {
     "held": serving.wait_until_held,
     "services": serving.services,
     "finish_requests": drain.finish_requests,
+    "kept_out": put_back_timer.kept_out,
     "preferred_while_drained": drain.preferred_while_drained,
     "put_back": put_back.put_back,
     "status": status.status,
