@@ -11,8 +11,9 @@ import os
 import time
 from typing import Any
 
-from . import access_log, kinds, packet_filters, put_back_timer, undelivered, upstreams
+from . import access_log, kinds, packet_filters, undelivered, upstreams
 from .drained import drained_routers
+from .kept_out import kept_out
 from .node import Node, StepError
 from .results import FAIL, fail, ok, warning
 from .serving import addresses_held
@@ -37,7 +38,7 @@ def health(
     held = addresses_held(node, virtual_ips)
     if node.at("/etc/tandem/switchover.json").exists():
         results += [_vrrp(node, held), *_nginx(node), *packet_filters.check(node), *undelivered.check(node)]
-    out = {**put_back_timer.kept_out(node), "originals": upstreams.originals(node)}
+    out = {**kept_out(node), "originals": upstreams.originals(node)}
     return {"now": node.wall_clock(), "held": held, "results": results, "kept_out": out}
 
 
@@ -170,7 +171,7 @@ def _vrrp(node: Node, held: list[str]) -> dict[str, Any]:
     settings = json.loads(node.read("/etc/tandem/switchover.json") or "{}")
     if not is_started(node, "keepalived"):
         return fail("VRRP", "keepalived is not running: this node cannot take over", "journalctl -u keepalived")
-    if drained_routers(node) and put_back_timer.kept_out(node):
+    if drained_routers(node) and kept_out(node):
         return warning("VRRP", "drained by `tandem drain`", "tandem undrain")
     if drained_routers(node):
         return fail(

@@ -7,7 +7,6 @@ the drain has ended, and the next rollout restores the upstreams.
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from .drained import drained_routers
 from .node import Node
@@ -37,11 +36,6 @@ def stay_out(node: Node, *, name: str, seconds: int) -> None:
     if _has_something(node):
         start(node, seconds)
         node.at(KEPT_OUT).write_text(json.dumps({"node": name, "until": node.wall_clock() + seconds}))
-
-
-def kept_out(node: Node) -> dict[str, Any]:
-    """What the last `stay_out` has recorded: `node` and `until`, in seconds since 1970. {} once it has ended."""
-    return json.loads(node.read(KEPT_OUT) or "{}")
 
 
 def start(node: Node, after_s: int = AFTER_S) -> None:

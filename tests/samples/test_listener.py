@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from iam_site import Site
@@ -110,7 +111,7 @@ def test_a_drain_closes_the_listening_socket(log: io.StringIO) -> None:
 class Unprivileged(socket.socket):
     """A socket on a kernel that refuses the filters of a process without privileges."""
 
-    def setsockopt(self, *_arguments: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def setsockopt(self, *_arguments: Any, **_options: Any) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
 

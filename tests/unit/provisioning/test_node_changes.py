@@ -536,6 +536,15 @@ def test_a_second_drain_and_a_switchover_are_refused_while_a_node_is_drained(lab
     drain_node(lab.changes, "iam-a", 3600)
 
 
+def test_a_rollout_that_restores_the_upstreams_ends_a_drain(lab: Lab) -> None:
+    drain_node(lab.changes, "iam-b", 3600)
+    for system in lab.group.systems.values():
+        (system.root / "etc/nginx/conf.d/upstreams.conf").write_text(UPSTREAMS)
+    drain_node(lab.changes, "iam-a", 3600)
+    put_back_node(lab.changes, "iam-a")
+    assert lab.is_as_before()
+
+
 def test_a_node_that_is_put_back_does_not_end_the_drain_of_another(lab: Lab) -> None:
     drain_node(lab.changes, "iam-a", 3600)
     put_back_node(lab.changes, "iam-b")

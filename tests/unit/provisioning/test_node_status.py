@@ -165,5 +165,7 @@ def test_only_a_node_that_is_out_stays_out_longer(tmp_path: Path, *, out: bool) 
         (system.root / put_back_timer.DRAIN_CONF.lstrip("/")).write_text("")
     agent = Node(root=str(system.root), runner=system.run, program=lambda: b"", wall_clock=lambda: 1000.0)
     put_back_timer.stay_out(agent, name="iam-b", seconds=7200)
-    assert put_back_timer.kept_out(agent) == ({"node": "iam-b", "until": 8200.0} if out else {})
+    assert json.loads(agent.read(put_back_timer.KEPT_OUT) or "{}") == (
+        {"node": "iam-b", "until": 8200.0} if out else {}
+    )
     assert any("--on-active=7200" in command for command in commands) == out
