@@ -10,6 +10,7 @@ from typing import Any
 
 import pulumi
 
+from provisioning.deployment import BASTION
 from provisioning.exports import Exports
 from settings.data import DataLocation
 from settings.problems import Problem
@@ -70,6 +71,30 @@ def check_node_addresses(settings: Settings, deployed: Exports) -> Iterator[Prob
                 key,
                 f"cannot be {node.address}, the address of {owner}, for {node.name}. Nodes cannot be renamed.\n"
                 f"Choose a free address for {node.name}; {node.address} is free after an `up` without {owner}.",
+            )
+
+
+def check_virtual_ips_keep_their_places(settings: Settings, deployed: Exports) -> Iterator[Problem]:
+    """Each place has its own HAVIP and public address. One HAVIP cannot get an address that another one still has."""
+    current, requested = deployed.inventory.virtual_ips, [str(address) for address in settings.virtual_ip.addresses]
+    moved = [each for place, each in enumerate(requested) if each in current and current.index(each) != place]
+    if moved:
+        yield Problem(
+            "tandem:virtualIp",
+            f"must keep the order of its addresses (current {', '.join(current)}, requested {', '.join(requested)}), "
+            f"because each place has its own HAVIP and public address, and {moved[0]} would still belong to another "
+            "one.\n"
+            "To remove an address before the last one, put a new address in its place, or remove it and those after "
+            "it, and add the others in another `up`.",
+        )
+    # New HAVIPs are created before nodes are deleted. (The settings refuse the address of a remaining node.)
+    nodes = [*deployed.inventory.nodes, *([deployed.inventory.bastion] if deployed.inventory.bastion else [])]
+    for node in nodes:
+        if node.private_address in requested:
+            yield Problem(
+                "tandem:virtualIp",
+                f"cannot contain {node.private_address}, the address of {node.name}.\n"
+                f"Choose a free address; {node.private_address} is free after an `up` without {node.name}.",
             )
 
 
@@ -139,6 +164,8 @@ def check_node_removals(settings: Settings, deployed: Exports) -> Iterator[Probl
             "only reconfigured at its end.\n"
             f"Keep {', '.join(removed[1:])} in this `up`, and remove the next node in another one.",
         )
+    if deployed.inventory.bastion is not None and settings.access.mode != "bastion":
+        removed.append(BASTION)
     if removed and deployed.termination_protection:
         yield Problem(
             "tandem:nodes.terminationProtection",
@@ -199,6 +226,7 @@ def describe_disks(settings: Settings) -> dict[str, int]:
 _RULES = (
     check_network,
     check_node_addresses,
+    check_virtual_ips_keep_their_places,
     check_data_node_stays_first,
     check_data_disk_is_kept,
     check_disk_sizes,

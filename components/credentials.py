@@ -11,7 +11,7 @@ import pulumi_random as random
 import pulumi_tls as tls
 from pydantic import SecretStr
 
-from components.labels import Labels
+from components.labels import Labels, generation_suffix, name_of_node_key
 from provisioning import placeholders
 from settings.credentials import SERVED_NAMES, CredentialsSettings, SecretName, ServedName
 from settings.domains import DomainsSettings
@@ -249,9 +249,10 @@ class Credentials(pulumi.ComponentResource):
         self, node: NodeSettings, authority: tuple[pulumi.Output[str], pulumi.Output[str]]
     ) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
         """Return the key and certificate of one node's services (ADR 0011)."""
-        key = self._key(f"{node.name}-key", "nodeCertificates")
+        what = name_of_node_key(node.name)
+        key = self._key(f"{what}-key", "nodeCertificates")
         names, addresses = [node.name, "localhost"], [str(node.address), "127.0.0.1"]
-        return key.private_key_pem, self._leaf(node.name, key, names, addresses, authority)
+        return key.private_key_pem, self._leaf(what, key, names, addresses, authority)
 
     def _leaf(
         self,
@@ -265,7 +266,7 @@ class Credentials(pulumi.ComponentResource):
         request = tls.CertRequest(
             f"{self._name}-{what}-request",
             private_key_pem=key.private_key_pem,
-            subject={"common_name": names[0], "organization": labels.subject(labels.project)},
+            subject={"common_name": labels.subject(names[0]), "organization": labels.subject(labels.project)},
             dns_names=names,
             ip_addresses=addresses,
             opts=self._child(),
@@ -298,11 +299,6 @@ class Credentials(pulumi.ComponentResource):
 
 def encode_for_a_url(secret: str) -> str:
     return quote(secret, safe="")
-
-
-def generation_suffix(generation: str) -> str:
-    """Return the end of the name of a resource that exists once for each generation."""
-    return "" if generation == "1" else f"-{generation}"
 
 
 def _kebab(name: str) -> str:

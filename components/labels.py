@@ -14,6 +14,8 @@ _MAX_KEY_NAME = 25
 _MAX_NAME = 60
 # Names in a certificate's subject (RFC 5280, appendix A.1: ub-common-name, ub-organization-name).
 _MAX_SUBJECT = 64
+# Parts of the resource names of other keys (components/credentials.py), which are names that a node can have.
+_OTHER_KEYS = re.compile(r"backup|ca|deployment|server|.*-host|(site|stream)-.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +58,13 @@ def _shortened(name: str, max_length: int, separator: str, full_name: str) -> st
         return name
     digest = hashlib.sha256(full_name.encode()).hexdigest()[:6]
     return f"{name[: max_length - len(digest) - 1].rstrip(separator)}{separator}{digest}"
+
+
+def generation_suffix(generation: str) -> str:
+    """Return the end of the name of a resource that exists once for each generation."""
+    return "" if generation == "1" else f"-{generation}"
+
+
+def name_of_node_key(node: str) -> str:
+    """Return the part of a resource name that identifies the key of a node. Names of nodes contain no dots."""
+    return f"node.{node}" if _OTHER_KEYS.fullmatch(node) else node

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pulumi
 from tencentcloud_iac_pulumi import cbs, eip, instance, key, placement
 
-from components.credentials import KeyPair, generation_suffix
+from components.credentials import KeyPair
 from components.firewall import Firewall
 from components.hooks import Hooks, of_node
-from components.labels import Labels
+from components.labels import Labels, generation_suffix
 from components.network import Network
 from provisioning.deployment import BASTION
 from provisioning.first_boot import user_data

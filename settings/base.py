@@ -5,8 +5,10 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
+
+_LAST_PORT = 65_535
 
 
 class FrozenModel(BaseModel):
@@ -28,5 +30,13 @@ def _only_text(value: Any) -> Any:
 
 
 Address = Annotated[IPv4Address, BeforeValidator(_only_text)]
-HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$")]
+
+
+def _has_a_port(value: str) -> str:
+    if not 1 <= int(value.rpartition(":")[2]) <= _LAST_PORT:
+        raise ValueError(f"must be HOST:PORT with a port from 1 to {_LAST_PORT} (got {value})")
+    return value
+
+
+HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$"), AfterValidator(_has_a_port)]
 Network = Annotated[IPv4Network, BeforeValidator(_only_text)]

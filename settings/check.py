@@ -18,6 +18,7 @@ import yaml
 
 from settings.iam import IamSettings
 from settings.load import Stack, find_release, parse
+from settings.parsing import UNKNOWN_KEY, key_below
 from settings.problems import Problem, SettingsError
 from settings.releases import Release, is_url
 from settings.sections import Settings
@@ -25,6 +26,7 @@ from settings.sections import Settings
 _PROJECT = "tandem"
 _NAMESPACES = ("tandem", "tencentcloud", "pulumi")
 _ENCRYPTED = "Encrypted-value-0"  # has the form of most secrets
+_ENCRYPTED_HASH = "$5$salt$Encrypted-value-0"  # of credentials.basicAuth
 _UNKNOWN = "is not a known key; keys start with tandem: or tencentcloud:"
 _PREFIX = "Pulumi."
 
@@ -56,8 +58,9 @@ def check_file(file: Path, name: str | None = None) -> Checked:
     try:
         settings = parse(Stack(_PROJECT, name, region, shown), raw, sections, _find_release)
     except SettingsError as error:
-        unknown = _sections_with(encrypted, error.problems)
-        problems = (*foreign, *(each for each in error.problems if each.key not in unknown))
+        # A problem of the key itself does not come from the replaced value.
+        own = (each for each in error.problems if each.key not in encrypted or each.text.startswith(UNKNOWN_KEY))
+        problems = (*foreign, *own)
         return Checked(shown, problems, None, tuple(encrypted))
     return Checked(shown, tuple(foreign), None if foreign else settings, tuple(encrypted))
 
@@ -88,22 +91,17 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def _replace_encrypted(value: Any, path: str, encrypted: list[str]) -> Any:
-    """Replace `secure: TEXT` by a text, and add its path to `encrypted`."""
+    """Replace `secure: TEXT` by a text, and add its key to `encrypted`."""
     if isinstance(value, Mapping):
         fields = cast("Mapping[str, Any]", value)
         if set(fields) == {"secure"}:
             encrypted.append(path)
-            return _ENCRYPTED
-        return {key: _replace_encrypted(each, f"{path}.{key}", encrypted) for key, each in fields.items()}
+            return _ENCRYPTED_HASH if ".basicAuth." in path else _ENCRYPTED
+        return {key: _replace_encrypted(each, key_below(path, key), encrypted) for key, each in fields.items()}
     if isinstance(value, list):
-        return [_replace_encrypted(each, path, encrypted) for each in cast("list[Any]", value)]
+        entries = enumerate(cast("list[Any]", value))
+        return [_replace_encrypted(each, key_below(path, number), encrypted) for number, each in entries]
     return value
-
-
-def _sections_with(encrypted: Sequence[str], problems: Sequence[Problem]) -> set[str]:
-    """The keys of problems that may come from the replaced values: the same key, or one beside it."""
-    beside = {path.rpartition(".")[0] for path in encrypted}
-    return {each.key for each in problems if each.key in encrypted or each.key.rpartition(".")[0] in beside}
 
 
 def _find_release(settings: IamSettings) -> Release:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from settings import releases
 from settings.releases import ReleaseError, file_sha256
 
 _TRIES = 5
@@ -34,10 +35,10 @@ def fetch(
     A connection that breaks is continued, in this run or in the next one. `checksum` is the setting of `sha256`.
 
     Raises:
-        ReleaseError: the URL cannot be fetched, or its content has another checksum. The text omits the URL's query,
-            which may contain a signature.
+        ReleaseError: the URL cannot be fetched, or its content has another checksum. The text omits what may be a
+            secret in the URL.
     """
-    shown = url.partition("?")[0]
+    shown = releases.shown(url)
     if sha256 is None:
         raise ReleaseError(f"must be set together with {checksum} when it is a URL", shown)
     target = cache / f"{sha256[:12]}.tar.gz"

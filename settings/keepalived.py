@@ -15,6 +15,7 @@ MailAddress = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._+-]+@[A-Za
 ProfileName = Literal["fast", "balanced", "seed"]
 Mode = Literal["nopreempt", "preempt", "delayed-preempt", "dual-master"]
 LAST_ROUTER_ID = 255  # RFC 5798, 5.2.3
+_MAX_RAISED = 100
 _RESERVED_NAMES = ("nginx", "drain_")  # of the checks that Tandem writes
 
 # Options of the lectures that cannot work in a VPC, by their names there and as they would be spelled here.
@@ -180,6 +181,15 @@ class KeepalivedSettings(FrozenModel):
                     f"{key} must exceed priorityStep {self.priority_step} in size with mode {self.mode} (got "
                     f"{weight}); otherwise a failure does not change the order of the nodes"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _positive_weights_leave_room(self) -> KeepalivedSettings:
+        if self.track.raised > _MAX_RAISED:
+            raise ValueError(
+                f"the positive weights in track must be at most {_MAX_RAISED} in all (got {self.track.raised}): the "
+                "priority of a node is lower by that until its checks succeed; use negative weights"
+            )
         return self
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ from settings.iam import STAND_IN, IamSettings
 from settings.nginx import NginxSettings
 from settings.parsing import parse_sections
 from settings.problems import Problem, SettingsError
-from settings.releases import Bundle, Release, ReleaseError, is_url, read_release
+from settings.releases import Bundle, Release, ReleaseError, is_url, read_release, shown
 from settings.rules import find_contradictions
 from settings.sections import Sections, Settings
 from settings.services import ServiceSettings
@@ -163,7 +163,7 @@ def _find_service(name: str, service: ServiceSettings, bundles: dict[str, Bundle
     if service.program is not None and service.program not in bundle.files:
         yield Problem(
             f"{_NAMESPACE}:{key}.command[0]",
-            f"must be a file of the release {service.release} or a command of the node (got {service.program})",
+            f"must be a file of the release {shown(service.release)} or a command of the node (got {service.program})",
         )
     bundles[key] = bundle
 

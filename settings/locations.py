@@ -29,7 +29,7 @@ _REGEX = re.compile(r"^[^\s\"\\;{}]*(\\[^\s\"\\tnr][^\s\"\\;{}]*)*$")
 # Directories whose files must not become public.
 _PRIVATE = ("/etc", "/root", "/proc", "/sys", "/dev", "/home", "/var/lib", "/var/log", "/boot")
 # nginx: https://nginx.org/en/docs/http/ngx_http_headers_module.html#expires
-_EXPIRES = r"^(max|off|epoch|-?[0-9]+(ms|s|m|h|d|w|M|y)|@[0-9]{1,2}h([0-9]{1,2}m)?)$"
+_EXPIRES = r"^(max|off|epoch|-?[0-9]+[smhdwMy]|@([01]?[0-9]|2[0-3])h([0-5]?[0-9]m)?)$"
 
 
 def _is_public(path: str) -> str:
@@ -225,6 +225,10 @@ class LocationSettings(FrozenModel):
         given = [name for name, value in only_proxy.items() if value]
         if given and self.proxy is None:
             raise ValueError(f"{given[0]} cannot be set without proxy: the target is missing")
+        if self.cache is not None and not self.buffering:
+            raise ValueError(
+                "buffering must be true with cache: nginx only keeps responses that it buffers (got false)"
+            )
         if self.proxy_path is not None and self.match not in {"prefix", "^~"}:
             raise ValueError(f"proxyPath cannot be set with match {self.match}: only a prefix can be replaced")
         if self.proxy_path is not None and self.proxy_path.endswith("/") != self.path.endswith("/"):
@@ -255,7 +259,7 @@ class LocationSettings(FrozenModel):
     @classmethod
     def _are_paths(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
         for path in paths:
-            if not re.fullmatch(r"=[45][0-9]{2}|/?(\$uri)?[A-Za-z0-9._/-]*", path):
+            if not path or not re.fullmatch(r"=[45][0-9]{2}|/?(\$uri)?[A-Za-z0-9._/-]*", path):
                 raise ValueError(f"must contain paths such as $uri, $uri/, /index.html or =404 (got {path})")
         if len(paths) == 1:
             raise ValueError("must contain at least two entries; the last one is used if no other exists")

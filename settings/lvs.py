@@ -8,12 +8,15 @@ from pydantic import Field, model_validator
 
 from settings.base import Address, FrozenModel
 
+# Without what keepalived reads as a comment (# and !), a block, a quote or a definition ($).
+_PATH = r"^/[A-Za-z0-9._~%&=?/:@+,;-]*$"
+
 
 class RealServerCheck(FrozenModel):
     """How keepalived finds out that a real server is dead, and removes it."""
 
     type: Literal["TCP_CHECK", "HTTP_GET"] = Field(default="TCP_CHECK", description="Connect only, or a GET request.")
-    path: str = Field(default="/", pattern=r"^/[!-~]*$", description="Path of the request, with `HTTP_GET`.")
+    path: str = Field(default="/", pattern=_PATH, description="Path of the request, with `HTTP_GET`.")
     status_code: int = Field(default=200, ge=100, le=599, description="Expected status, with `HTTP_GET`.")
     connect_timeout_s: int = Field(default=2, ge=1, le=60, description="Time limit of one attempt.")
     retries: int = Field(default=2, ge=0, le=10, description="Further attempts before the server is removed.")

@@ -5,15 +5,17 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, StringConstraints, field_validator
 
 from settings.base import FrozenModel, Network
 from settings.distributions import DEFAULT, DISTRIBUTIONS, NginxVersion
 from settings.sites import SiteSettings
 from settings.streams import StreamSettings
 from settings.upstreams import UpstreamName, UpstreamSettings
-from settings.web import CorsSettings, ExtraConfig, MimeType, Size
+from settings.web import CorsSettings, ExtraConfig, Size
 
+# A list of words, so without a charset.
+GzipType = Annotated[str, StringConstraints(pattern=r"^[a-z]+/[A-Za-z0-9.+-]+$")]
 _GZIP_TYPES = (
     "text/plain", "text/css", "text/javascript", "application/javascript", "application/json", "application/xml",
     "image/svg+xml",
@@ -24,7 +26,7 @@ class GzipSettings(FrozenModel):
     enabled: bool = Field(default=True, description="Compress responses with gzip.")
     min_length: int = Field(default=1024, ge=0, description="Minimum size of a compressed response, in bytes.")
     level: int = Field(default=3, ge=1, le=9, description="Compression level, from 1 (fastest) to 9 (smallest).")
-    types: tuple[MimeType, ...] = Field(
+    types: tuple[GzipType, ...] = Field(
         default=_GZIP_TYPES, min_length=1, description="Compressed types, in addition to text/html."
     )
 
@@ -161,7 +163,7 @@ class NginxSettings(FrozenModel):
         description="Accept POST /v1/users from all clients. The service creates users, including administrators, "
         "without a login.",
     )
-    registration_cidrs: tuple[IPv4Network, ...] = Field(
+    registration_cidrs: tuple[Network, ...] = Field(
         default=(), description="Networks from which POST /v1/users is accepted when `openRegistration` is false."
     )
     gzip: GzipSettings = Field(default_factory=GzipSettings, description="Compression of responses.")
@@ -194,8 +196,19 @@ class NginxSettings(FrozenModel):
 
     def udp_ports(self) -> tuple[int, ...]:
         """The ports of upstream servers that receive UDP."""
-        names = {stream.upstream for stream in self.streams if stream.protocol == "udp"}
-        return tuple(sorted({s.port for name in names if name in self.upstreams for s in self.upstreams[name].servers}))
+        names = self.udp_upstreams() & self.upstreams.keys()
+        return tuple(sorted({server.port for name in names for server in self.upstreams[name].servers}))
+
+    def udp_upstreams(self) -> set[str]:
+        """The upstreams that receive UDP."""
+        return {stream.upstream for stream in self.streams if stream.protocol == "udp" and stream.upstream}
+
+    def only_udp(self) -> set[str]:
+        """The upstreams that receive UDP and nothing else."""
+        tcp = [stream for stream in self.streams if stream.protocol == "tcp"]
+        others = {name for stream in tcp for name in (stream.upstream, *stream.server_names.values())}
+        others |= {location.proxy for site in self.sites for location in site.locations}
+        return self.udp_upstreams() - others
 
     @field_validator("user")
     @classmethod

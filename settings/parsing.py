@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,6 +14,9 @@ from pydantic_core import ErrorDetails
 from settings.problems import Problem
 from settings.schema import find_field, find_model, is_secret, known_keys
 
+UNKNOWN_KEY = "is not a known key"
+# Begins a reference to a secret of the stack in a file (provisioning/placeholders.py).
+_PLACEHOLDER = "@@secret:"
 _MAX_VALUE_LENGTH = 60
 # pydantic's messages: "Input should be 'none' or 'nat'", "Tuple should have at least 2 items after validation, not 1".
 _SUBJECT = re.compile(r"^(Input|String|Tuple|List|Dictionary|Value) should ")
@@ -36,6 +39,7 @@ def parse_sections(model: type[BaseModel], raw: Mapping[str, object], namespace:
         Problem(_key(namespace, [key]), _unknown_text(key, known_keys(model)))
         for key in sorted(raw.keys() - known_keys(model).keys())
     ]
+    problems += _find_placeholders(namespace, raw)
     for name, field in model.model_fields.items():
         alias = field.alias or name
         if alias not in raw and not field.is_required():
@@ -50,6 +54,24 @@ def parse_sections(model: type[BaseModel], raw: Mapping[str, object], namespace:
             details = _without_consequences(error.errors(include_url=False))
             problems.extend(_problem(model, alias, value, detail, namespace) for detail in details)
     return Parsed(sections, _once_per_key(problems))
+
+
+def _find_placeholders(namespace: str, raw: Mapping[str, object]) -> Iterator[Problem]:
+    """A value that ends up in a file, such as the response of a site, would contain the secret there."""
+
+    def find(key: str, value: object) -> Iterator[Problem]:
+        entries: Iterable[tuple[str | int, object]] = ()
+        if isinstance(value, dict):
+            entries = cast("dict[str, object]", value).items()
+        elif isinstance(value, list):
+            entries = enumerate(cast("list[object]", value))
+        elif isinstance(value, str) and _PLACEHOLDER in value:
+            yield Problem(key, f"cannot contain {_PLACEHOLDER}; write ${{secret.NAME}} for a secret of a service")
+        for part, each in entries:
+            yield from find(key_below(key, part), each)
+
+    for section, value in raw.items():
+        yield from find(_key(namespace, [section]), value)
 
 
 def _without_consequences(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
@@ -88,9 +110,13 @@ def _path_in_value(value: object, location: Sequence[str | int], kind: str) -> t
 def _key(namespace: str, path: Sequence[str | int]) -> str:
     text = f"{namespace}:{path[0] if _PLAIN_KEY.fullmatch(str(path[0])) else repr(path[0])}"
     for part in path[1:]:
-        plain = isinstance(part, str) and _PLAIN_KEY.fullmatch(part)
-        text += f".{part}" if plain else f"[{part!r}]"
+        text = key_below(text, part)
     return text
+
+
+def key_below(key: str, part: str | int) -> str:
+    """The key of an entry of the mapping or list at `key`, as in problems."""
+    return f"{key}.{part}" if isinstance(part, str) and _PLAIN_KEY.fullmatch(part) else f"{key}[{part!r}]"
 
 
 def _text(model: type[BaseModel], path: Sequence[str | int], detail: ErrorDetails) -> str:
@@ -129,8 +155,8 @@ def _unknown_text(key: str, known: Mapping[str, object]) -> str:
     if not nearest:
         nearest = [name for name in known if name.lower() == key.replace("_", "").replace("-", "").lower()]
     if nearest:
-        return f"is not a known key; did you mean {nearest[0]}?"
-    return f"is not a known key; known keys: {', '.join(known) or 'none'}"
+        return f"{UNKNOWN_KEY}; did you mean {nearest[0]}?"
+    return f"{UNKNOWN_KEY}; known keys: {', '.join(known) or 'none'}"
 
 
 def _once_per_key(problems: Iterable[Problem]) -> tuple[Problem, ...]:

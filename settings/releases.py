@@ -10,7 +10,6 @@ import re
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 _SCHEMA = "sql/iam.sql"
 _REQUIRED = ("bin/iam-apiserver", "bin/iam-authz-server", "bin/iam-pump", _SCHEMA)
@@ -25,7 +24,16 @@ _NAMED_DATABASE = re.compile(
 
 
 def is_url(text: str) -> bool:
-    return urlsplit(text).scheme in {"http", "https"}
+    return text.lower().startswith(("http://", "https://"))
+
+
+def shown(source: str) -> str:
+    """A URL without what may be a secret: the signature in its query, or a password before its host."""
+    if not is_url(source):
+        return source
+    scheme, _, rest = source.partition("?")[0].partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
 
 
 class ReleaseError(Exception):

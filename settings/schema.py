@@ -56,4 +56,7 @@ def is_secret(field: FieldInfo | None) -> bool:
 
 
 def _mentions_secret(annotation: Any) -> bool:
+    # Instead of a mapping with a secret, the secret itself may have been given.
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return any(_mentions_secret(field.annotation) for field in annotation.model_fields.values())
     return annotation is SecretStr or any(_mentions_secret(inner) for inner in get_args(annotation))

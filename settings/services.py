@@ -16,22 +16,14 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._
 # Set for every service (provisioning/services/app.py).
 OWN_VARIABLES = ("NODE", "ADDRESS", "PORT", "CONFIGURATION_DIRECTORY")
 SECRET_REFERENCE = re.compile(r"\$\{secret\.([A-Za-z0-9_]+)(?: as (yaml|environment))?\}")
-_PLACEHOLDER = "@@secret:"
 # systemd gives other first characters a meaning, and expands ${NAME} in arguments only.
 _PROGRAM = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+-]*")
-
-
-def _plain(text: str) -> str:
-    """Refuse what the program would read as a reference to a secret of the stack (provisioning/placeholders.py)."""
-    if _PLACEHOLDER in text:
-        raise ValueError(f"cannot contain {_PLACEHOLDER}; write ${{secret.NAME}} for a secret of the service")
-    return text
 
 
 def _one_line(text: str) -> str:
     if not text.isprintable():
         raise ValueError(f"must be one line of printable characters (got {text!r})")
-    return _plain(text)
+    return text
 
 
 def _text_secret(value: SecretStr) -> SecretStr:
@@ -45,7 +37,6 @@ def _text_secret(value: SecretStr) -> SecretStr:
     return value
 
 
-Text = Annotated[str, AfterValidator(_plain)]
 Line = Annotated[str, AfterValidator(_one_line)]
 Secret = Annotated[SecretStr, Field(min_length=1), AfterValidator(_text_secret)]
 
@@ -121,7 +112,7 @@ class ServiceSettings(FrozenModel):
         "contain them as `${secret.NAME}`, or as `${secret.NAME as yaml}` between the double quotes of a YAML or JSON "
         "text.",
     )
-    files: dict[FileName, Text] = Field(
+    files: dict[FileName, str] = Field(
         default_factory=dict,
         description="Text files in `${CONFIGURATION_DIRECTORY}` (`/etc/app-NAME`), by name. Only root and the service "
         "can read them. The service is restarted when one changes.",

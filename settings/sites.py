@@ -11,11 +11,11 @@ from settings.base import FrozenModel
 from settings.locations import LocationSettings, PublicDirectory
 from settings.web import CorsSettings, ErrorPages, ExtraConfig, Headers, Size
 
-# At least one label; a wildcard as the first one.
+# At least one label; a wildcard as the first one. Shorter than a file name, which contains it.
 SiteHost = Annotated[
     str,
     StringConstraints(
-        pattern=r"^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=253
+        pattern=r"^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=200
     ),
 ]
 

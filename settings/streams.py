@@ -63,6 +63,9 @@ class StreamSettings(FrozenModel):
             raise ValueError("tls and serverNames cannot be set with protocol udp: nginx has no DTLS")
         if self.tls is not None and self.server_names:
             raise ValueError("tls cannot be set with serverNames: with pass-through the upstream terminates TLS")
+        for number, cidr in enumerate(self.allow):
+            if cidr in self.allow[:number]:
+                raise ValueError(f"allow must contain each network once (got {cidr} twice)")
         if self.udp_responses is not None and self.protocol != "udp":
             raise ValueError("udpResponses can only be set with protocol udp")
         return self

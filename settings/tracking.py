@@ -82,7 +82,10 @@ class TrackedFile(FrozenModel):
 
     name: Name
     path: str = Field(pattern=COMMAND, description="Absolute path. A missing file counts as 0.")
-    weight: Weight = Field(description="Factor: the priority changes by this number times the number in the file.")
+    weight: Weight = Field(
+        description="Factor: the priority changes by this number times the number in the file. Let a fault lower the "
+        "priority: above 254 it has no effect."
+    )
 
 
 class TrackSettings(FrozenModel):
@@ -108,3 +111,8 @@ class TrackSettings(FrozenModel):
         found |= {f"track.scripts[{n}].weight": each.weight for n, each in enumerate(self.scripts)}
         found |= {f"track.processes[{n}].weight": each.weight for n, each in enumerate(self.processes)}
         return found
+
+    @property
+    def raised(self) -> int:
+        """By how much all checks together raise the priority while they succeed. The effect of a file is not known."""
+        return sum(weight for weight in self.weights.values() if weight > 0)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 
 from settings.base import FrozenModel
 
-Size = Annotated[str, StringConstraints(pattern=r"^[0-9]+[kmg]?$")]
+Size = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}[kmg]?$")]
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]+)?)$")]
 Method = Annotated[str, StringConstraints(pattern=r"^[A-Z]+$", max_length=20)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]*$", max_length=100)]
@@ -22,12 +22,19 @@ StatusGroup = Annotated[str, StringConstraints(pattern=r"^([45][0-9]{2}|[45]0x)$
 
 _QUOTED = re.compile(r'^[^"\\\x00-\x1f]*$')
 _BODY = re.compile(r"^[^'\\\x00-\x08\x0b-\x1f]*$")
+_NO_VARIABLE = re.compile(r"\$(?![A-Za-z0-9_{])")
 _DECODED = re.compile(r"\$(uri\b|document_uri\b|\{|[0-9])")
 
 
 def _fits_into_quotes(text: str) -> str:
     if not _QUOTED.match(text):
         raise ValueError(f'must not contain double quotes, backslashes or control characters (got "{text}")')
+    return _with_variables(text)
+
+
+def _with_variables(text: str) -> str:
+    if _NO_VARIABLE.search(text):
+        raise ValueError("must not contain a $ that begins no variable: nginx cannot show a dollar sign; use a file")
     return text
 
 
@@ -46,7 +53,7 @@ def _only_encoded_variables(text: str) -> str:
 def _fits_into_single_quotes(text: str) -> str:
     if not _BODY.match(text):
         raise ValueError("must not contain single quotes, backslashes or control characters; use a file instead")
-    return text
+    return _with_variables(text)
 
 
 Text = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_fits_into_quotes)]
@@ -91,7 +98,17 @@ class ErrorPage(FrozenModel):
 
 
 ErrorPages = Annotated[dict[StatusGroup, ErrorPage], BeforeValidator(_status_text)]
-Headers = dict[HeaderName, HeaderValue]
+
+
+def _different_names(headers: dict[str, str]) -> dict[str, str]:
+    names = [name.lower() for name in headers]
+    for name in headers:
+        if names.count(name.lower()) > 1:
+            raise ValueError(f"must contain each header once, in upper or lower case (got {name} twice)")
+    return headers
+
+
+Headers = Annotated[dict[HeaderName, HeaderValue], AfterValidator(_different_names)]
 
 
 class CorsSettings(FrozenModel):

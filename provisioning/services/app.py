@@ -43,7 +43,9 @@ def _app(deployment: Deployment, node: Node, app: App) -> list[Item]:
     )  # fmt: skip
     return [
         *packages(deployment, *settings.packages),
-        User(app.user, home=f"/var/lib/{app.unit}"),
+        # By the name of the account: services that share it must agree about its home, which usermod cannot change
+        # while one of them runs.
+        User(app.user, home=f"/var/lib/{app.user}"),
         Directory(_configuration(app), group=app.user, mode=0o750),
         *delivery.received(),
         *_files(app, after),
@@ -62,6 +64,8 @@ def _unit(deployment: Deployment, node: Node, app: App) -> ServiceUnit:
         "ADDRESS": node.private_address,
         **({"PORT": str(settings.port)} if settings.port is not None else {}),
         "CONFIGURATION_DIRECTORY": _configuration(app),
+        # Another account has another home, which the service cannot write to.
+        **({} if app.user == app.unit else {"HOME": f"/var/lib/{app.unit}"}),
         **settings.env,
     }
     current = f"/opt/{app.unit}/current"

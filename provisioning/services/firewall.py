@@ -62,14 +62,15 @@ def offers(deployment: Deployment, node: Node) -> list[Offer]:
 
 def _behind_nginx(deployment: Deployment, node: Node) -> list[Offer]:
     """The ports of upstream servers on this node."""
-    udp = {stream.upstream for stream in deployment.nginx.streams if stream.protocol == "udp"}
+    udp, only_udp = deployment.nginx.udp_upstreams(), deployment.nginx.only_udp()
     found: dict[tuple[str, int], Offer] = {}
     for upstream in upstreams(deployment):
         for server in upstream.servers:
             if server.address == node.private_address:
-                match = "udp dport" if upstream.name in udp else "tcp dport"
-                offer = Offer(server.port, "eligible", f"{upstream.name}, behind nginx", match)
-                found.setdefault((match, server.port), offer)
+                protocols = ["udp"] * (upstream.name in udp) + ["tcp"] * (upstream.name not in only_udp)
+                for match in (f"{protocol} dport" for protocol in protocols):
+                    offer = Offer(server.port, "eligible", f"{upstream.name}, behind nginx", match)
+                    found.setdefault((match, server.port), offer)
     return list(found.values())
 
 

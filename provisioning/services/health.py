@@ -125,13 +125,13 @@ def _certificate_watch(deployment: Deployment) -> list[Item]:
 
 def _services(deployment: Deployment, profile: Profile) -> list[dict[str, object]]:
     """The upstreams with servers on nodes of the group. Without a request an accepted connection is enough."""
-    udp = {stream.upstream for stream in deployment.nginx.streams if stream.protocol == "udp"}
+    only_udp = deployment.nginx.only_udp()
     nodes = {node.private_address for node in deployment.nodes}
     paths = {app.name: app.settings.health.path for app in deployment.apps if app.settings.health}
     found: list[dict[str, object]] = []
     for upstream in upstreams(deployment):
         servers = sorted({(server.address, server.port) for server in upstream.servers if server.address in nodes})
-        if servers and upstream.name not in udp:
+        if servers and upstream.name not in only_udp:
             path = paths.get(upstream.name)
             request = UNLOGGED_REQUEST if upstream.name in _IAM else _request(path) if path else ""
             patience_s = max(_OTHERS_PATIENCE_S, profile.patience_s) if path else profile.patience_s

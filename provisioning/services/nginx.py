@@ -62,7 +62,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
         ),
         Unit("nginx"),
         Gate("nginx", f"http://{node.private_address}/healthz"),
-        *(Port("nginx", "0.0.0.0", port) for port in _ports(deployment)),  # noqa: S104 - where nginx listens
+        *(Port("nginx", "0.0.0.0", port) for port in _ports(deployment, views)),  # noqa: S104 - where nginx listens
         *(_site_check(view, node) for view in views if view.site.certificate),
     ]
 
@@ -72,8 +72,11 @@ def open_files(deployment: Deployment) -> int:
     return 2 * deployment.nginx.worker_connections + _OTHER_FILES
 
 
-def _ports(deployment: Deployment) -> list[int]:
-    return [80, 443, *sorted({stream.port for stream in deployment.nginx.streams if stream.protocol == "tcp"})]
+def _ports(deployment: Deployment, views: list[View]) -> list[int]:
+    nginx = deployment.nginx
+    # Version 1.18 cannot refuse TLS without a certificate, so without HTTPS sites it does not listen (default.conf.j2).
+    https = [443] if nginx.version != "1.18" or any(view.site.certificate for view in views) else []
+    return [80, *https, *sorted({stream.port for stream in nginx.streams if stream.protocol == "tcp"})]
 
 
 def _directories(deployment: Deployment, *, caches: bool) -> list[Item]:

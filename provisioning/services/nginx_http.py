@@ -75,6 +75,11 @@ class View:
     body_size: str
 
     @property
+    def serves_challenges(self) -> bool:
+        """Whether a location of the settings replaces the directory with ACME challenges."""
+        return any(each.settings.path == ACME_PATH and each.settings.match in {"prefix", "^~"} for each in self.acme)
+
+    @property
     def rates(self) -> dict[str, RateLimitSettings]:
         """The limits by the names of their zones."""
         return {each.rate_zone: each.settings.rate_limit for each in self.locations if each.settings.rate_limit}
@@ -83,7 +88,10 @@ class View:
     def files(self) -> tuple[str, ...]:
         """The files of error pages."""
         pages = [*self.pages, *(page for location in self.locations for page in location.pages)]
-        return tuple(dict.fromkeys(page.page.file for page in pages if page.page.file))
+        # nginx refuses a second location for the same path.
+        taken = {each.settings.path for each in self.locations if each.settings.match == "="}
+        files = dict.fromkeys(page.page.file for page in pages if page.page.file)
+        return tuple(file for file in files if f"/{file}" not in taken)
 
     @property
     def root(self) -> str:
@@ -131,7 +139,8 @@ def _location(
     headers: tuple[tuple[str, str], ...] = ()
     if own or settings.cors is not None:
         # nginx inherits headers only in locations without `add_header`.
-        headers = (*((name, value) for name, value in site_headers if name not in own), *own.items())
+        names = {name.lower() for name in own}
+        headers = (*((name, value) for name, value in site_headers if name.lower() not in names), *own.items())
         of_cors = dict(_cors_headers(cors))
         # An empty value removes a header of the site.
         headers += tuple({**{name: "" for name, _ in _cors_headers(site_cors)}, **of_cors}.items())

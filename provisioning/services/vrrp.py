@@ -9,6 +9,7 @@ from ipaddress import IPv4Address
 from provisioning.deployment import Deployment, Node
 from settings.keepalived import KeepalivedSettings, ProfileName
 
+# Of a healthy node, with all checks. Above 254 keepalived ignores what a check adds, and what a drain takes away.
 _HIGHEST = 250
 _LABEL_LENGTH = 15  # of an address: IFNAMSIZ - 1
 
@@ -70,11 +71,8 @@ class VirtualRouter:
     virtual_router_id: int
     addresses: tuple[VirtualAddress, ...]
     priority: int
-    loses: bool = False  # the election against each other node: by priority, then by address (RFC 5798, 6.4.3)
-
-    @property
-    def preferred(self) -> bool:
-        return self.priority == _HIGHEST
+    preferred: bool  # no other node has a higher priority
+    loses: bool  # the election against each other node: by priority, then by address (RFC 5798, 6.4.3)
 
 
 def profile_of(settings: KeepalivedSettings) -> Profile:
@@ -110,6 +108,7 @@ def virtual_routers(deployment: Deployment, node: Node) -> list[VirtualRouter]:
                 settings.virtual_router_id + number,
                 tuple(VirtualAddress(address, labels[address]) for address in addresses),
                 priorities[node.name],
+                preferred=priorities[node.name] == max(priorities.values()),
                 loses=last.name == node.name and len(eligible) > 1,
             )
         )
@@ -121,7 +120,8 @@ def _priorities(deployment: Deployment, number: int) -> dict[str, int]:
     settings, eligible = deployment.keepalived, deployment.eligible_nodes
     step = 0 if settings.mode == "nopreempt" else settings.priority_step
     return {
-        node.name: _HIGHEST - step * ((position - number) % len(eligible)) for position, node in enumerate(eligible)
+        node.name: _HIGHEST - settings.track.raised - step * ((position - number) % len(eligible))
+        for position, node in enumerate(eligible)
     }
 
 

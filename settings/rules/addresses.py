@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from settings.access import AccessSettings
 from settings.network import NetworkSettings
+from settings.nginx import NginxSettings
 from settings.nodes import NodesSettings
 from settings.problems import Problem
 from settings.virtual_ip import VirtualIpSettings
@@ -21,6 +22,9 @@ _SUBNET_PREFIX = (16, 28)
 _MAX_MBPS = 100
 # Wider networks, down to two /1, would open SSH to a large part of the internet.
 _MIN_ADMIN_PREFIX = 8
+# In each direction of a security group (document 215/537).
+_MAX_RULES = 100
+_WEB_RULES = 2
 
 
 def check_vpc_range(network: NetworkSettings) -> Iterator[Problem]:
@@ -122,8 +126,12 @@ def check_node_names_are_unique(nodes: NodesSettings) -> Iterator[Problem]:
             )
 
 
-def check_no_node_is_named_bastion(nodes: NodesSettings, access: AccessSettings) -> Iterator[Problem]:
+def check_no_node_has_a_reserved_name(nodes: NodesSettings, access: AccessSettings) -> Iterator[Problem]:
     for index, node in enumerate(nodes.members):
+        if node.name == "localhost":
+            yield Problem(
+                f"tandem:nodes.members[{index}].name", "cannot be localhost, the name of each node for itself"
+            )
         if access.mode == "bastion" and node.name == "bastion":
             yield Problem(f"tandem:nodes.members[{index}].name", "cannot be bastion with access.mode bastion")
 
@@ -139,9 +147,25 @@ def check_admin_cidrs(access: AccessSettings) -> Iterator[Problem]:
             yield Problem(f"tandem:access.adminCidrs[{index}]", f"must be unique (got {cidr} twice)")
 
 
+def check_security_group_has_room(
+    nodes: NodesSettings, access: AccessSettings, nginx: NginxSettings
+) -> Iterator[Problem]:
+    """Count the rules of the eligible nodes (components/firewall.py)."""
+    ssh = 1 if access.mode == "bastion" else len(access.admin_cidrs)
+    others = _WEB_RULES + ssh + len(nodes.members)
+    streams = sum(len(stream.allow) or 1 for stream in nginx.streams)
+    if streams and others + streams > _MAX_RULES:
+        yield Problem(
+            "tandem:nginx.streams",
+            f"must need at most {_MAX_RULES - others} rules of the security group, one for each stream and network in "
+            f"its allow (got {streams}): it can have {_MAX_RULES}, and SSH, the nodes and the sites need {others}; "
+            "combine networks in allow",
+        )
+
+
 RULES = (
     check_existing_network_has_cidrs,
-    check_no_node_is_named_bastion,
+    check_no_node_has_a_reserved_name,
     check_vpc_range,
     check_subnet_range,
     check_zone_is_in_region,
@@ -151,4 +175,5 @@ RULES = (
     check_bandwidth_limit,
     check_node_names_are_unique,
     check_admin_cidrs,
+    check_security_group_has_room,
 )

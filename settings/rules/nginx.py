@@ -54,6 +54,12 @@ def check_targets(nginx: NginxSettings, iam: IamSettings, services: Services) ->
                 yield _unknown_target(f"{_STREAMS}[{number}].{key}", name, known)
             elif name in nginx.upstreams and nginx.upstreams[name].method == "url-hash":
                 yield Problem(f"{_STREAMS}[{number}].{key}", f"cannot be {name} with method url-hash: TCP has no URL")
+            elif name is not None and name not in nginx.upstreams and stream.protocol == "udp":
+                yield Problem(
+                    f"{_STREAMS}[{number}].{key}",
+                    f"cannot be {name} with protocol udp: services listen on TCP ports; name their UDP servers in "
+                    "nginx.upstreams",
+                )
 
 
 def check_sites_have_files(nginx: NginxSettings) -> Iterator[Problem]:
@@ -160,7 +166,10 @@ def check_user_lists(nginx: NginxSettings, credentials: CredentialsSettings) -> 
                 )
 
 
-def check_stream_ports(nginx: NginxSettings, iam: IamSettings, data: DataSettings) -> Iterator[Problem]:
+def check_stream_ports(
+    nginx: NginxSettings, iam: IamSettings, data: DataSettings, nodes: NodesSettings
+) -> Iterator[Problem]:
+    eligible = {text for node in nodes.members[:ELIGIBLE_NODES] for text in (node.name, str(node.address))}
     used = {**NGINX_AND_SSH, **iam_ports(iam, data)}
     seen: set[tuple[int, str]] = set()
     for number, stream in enumerate(nginx.streams):
@@ -171,8 +180,8 @@ def check_stream_ports(nginx: NginxSettings, iam: IamSettings, data: DataSetting
             yield Problem(key, f"must be unique for {stream.protocol} (got {stream.port} twice)")
         seen.add((stream.port, stream.protocol))
         for name in {stream.upstream, *stream.server_names.values()} & set(nginx.upstreams):
-            upstream = nginx.upstreams[name or ""]
-            if stream.protocol == "tcp" and any(server.port == stream.port for server in upstream.servers):
+            beside_nginx = {s.port for s in nginx.upstreams[name or ""].servers if s.address in eligible}
+            if stream.protocol == "tcp" and stream.port in beside_nginx:
                 yield Problem(
                     key,
                     f"must differ from the port of the servers of {name} (got {stream.port}): on one node "

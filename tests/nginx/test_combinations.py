@@ -90,6 +90,25 @@ def test_streams(tmp_path: Path) -> None:
     assert find_problems(lab) == ""
 
 
+def test_the_longest_names_and_names_of_zones(tmp_path: Path) -> None:
+    """Errors for nginx: names that exceed its hash buckets, and two zones with one name."""
+    host = ".".join([*(letter * 60 for letter in "abc"), "x.example"])
+    site = {
+        "hosts": [host],
+        "root": "/srv/x",
+        "cors": {"allowOrigins": ["https://a.example.com"]},
+        "errorPages": {"404": {"file": "404.html"}},
+    }
+    own = {"path": "/404.html", "match": "=", "access": {"deny": ["192.0.2.0/24"]}}
+    names = ("web", "stream-web", "tandem", "tandem-http")
+    nginx = {
+        "sites": [{**site, "locations": [{"path": "/"}, own]}],
+        "upstreams": {name: {"servers": [{"address": "iam-b", "port": 7000}]} for name in names},
+        "streams": [{"port": 6443, "serverNames": {host: "web", "k8s." + "a" * 40 + ".example.com": "tandem"}}],
+    }
+    assert written(tmp_path, nginx, ("api", "authz")).check() == ""
+
+
 def test_without_a_certificate_that_clients_trust_the_only_finding_is_the_missing_hsts_header(tmp_path: Path) -> None:
     lab = written(tmp_path, {"upstreams": UPSTREAMS}, ())
     assert "Missing HSTS header" in find_problems(lab)

@@ -165,6 +165,25 @@ def test_an_encrypted_value_is_not_judged(tmp_path: Path) -> None:
     assert len(checked.encrypted) == 2
 
 
+def test_encrypted_values_in_lists_and_below_any_name_are_not_judged(tmp_path: Path) -> None:
+    secret = {"secure": "v1:abc"}
+    receivers = {"webhooks": [{"url": secret}, {"url": secret, "authorization": secret}], "wecom": {"url": secret}}
+    users = {"basicAuth": {"staff": {"alice@example.com": secret}}}
+    checked = check(tmp_path, {**local_config(), "tandem:notifications": receivers, "tandem:credentials": users})
+    assert checked.problems == ()
+    assert len(checked.encrypted) == 5
+
+
+def test_a_problem_beside_an_encrypted_value_is_reported(tmp_path: Path) -> None:
+    secret = {"secure": "v1:abc"}
+    given = {"redisPassword": secret, "mariadbPasword": secret}
+    server = {"certificate": "-----BEGIN CERTIFICATE-----\nnone", "privateKey": secret}
+    config = {**local_config(), "tandem:credentials": {"given": given}}
+    assert [each.key for each in check(tmp_path, config).problems] == ["tandem:credentials.given.mariadbPasword"]
+    config = {**local_config(), "tandem:credentials": {"server": server, "basicAuth": {"staff": {"alice": secret}}}}
+    assert [each.key for each in check(tmp_path, config).problems] == ["tandem:credentials.server.certificate"]
+
+
 def test_a_secret_in_plain_text_is_a_problem(tmp_path: Path) -> None:
     config = {**local_config(), "tandem:credentials": {"given": {"redisPassword": "plain-text-password"}}}
     assert "must be encrypted" in check(tmp_path, config).problems[0].text

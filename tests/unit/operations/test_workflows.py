@@ -117,6 +117,14 @@ def test_a_first_comment_is_created_and_a_later_one_replaces_it(gh: Gh, tmp_path
     ]
 
 
+def test_a_comment_before_many_others_is_replaced(gh: Gh, tmp_path: Path) -> None:
+    file = tmp_path / "comment.md"
+    file.write_text("<!-- tandem preview of stack prod -->\ntext\n")
+    comments = f"13 {file.read_text().splitlines()[0]}\n" + "14 LGTM\n" * 12_000
+    (call,) = gh.run("pull-request-comment", "7", str(file), comments=comments)
+    assert call.startswith("api --method PATCH repos/team/tandem/issues/comments/13 ")
+
+
 @pytest.mark.parametrize(
     ("summary", "issue", "call"),
     [

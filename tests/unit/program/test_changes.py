@@ -20,6 +20,7 @@ _A, _B = {"name": "iam-a", "address": "10.0.4.20"}, {"name": "iam-b", "address":
 _C, _D = {"name": "iam-c", "address": "10.0.4.22"}, {"name": "iam-d", "address": "10.0.4.23"}
 _EXTERNAL = {"data": EXTERNAL, "credentials": {"given": GIVEN}}
 _KEPT = {**_EXTERNAL, "data": {**EXTERNAL, "location": "moved"}}
+_VIPS = [{"address": "10.0.4.98"}, {"address": "10.0.4.97"}]
 _GROUP = {"nodes.members": [_A, _B, _C]}
 _EXISTING = {"network.existing": {"vpcId": "vpc-1234abcd", "subnetId": "subnet-1234abcd"}}
 
@@ -45,10 +46,21 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
     ("a new node at the address of the bastion",
      {"access.mode": "bastion"}, {"nodes.members": [_A, _B, {"name": "iam-c", "address": "10.0.4.5"}]},
      "nodes.members[2].address", "cannot be 10.0.4.5, the address of the bastion, for iam-c"),
+    ("removal of a virtual IP before the last one",
+     {"virtualIp.additional": _VIPS}, {"virtualIp.additional": _VIPS[1:]}, "virtualIp",
+     "(current 10.0.4.99, 10.0.4.98, 10.0.4.97, requested 10.0.4.99, 10.0.4.97)"),
+    ("a second master before an additional virtual IP", {"virtualIp.additional": _VIPS[:1]},
+     {"virtualIp.additional": _VIPS[:1], "virtualIp.secondAddress": "10.0.4.90", "keepalived.mode": "dual-master"},
+     "virtualIp", "10.0.4.98 would still belong to another one"),
+    ("a virtual IP at the address of a removed node", _GROUP, {"virtualIp.address": "10.0.4.22"},
+     "virtualIp", "cannot contain 10.0.4.22, the address of iam-c"),
     ("removal of two nodes", {"nodes.members": [_A, _B, _C, _D]}, {"nodes.members": [_A, _B]},
      "nodes.members", "Keep iam-d in this `up`, and remove the next node in another one"),
     ("removal of a node with termination protection", {**_GROUP, "nodes.terminationProtection": True},
      {"nodes.terminationProtection": True}, "nodes.terminationProtection", "must be false before iam-c can be deleted"),
+    ("removal of the bastion with termination protection",
+     {"access.mode": "bastion", "nodes.terminationProtection": True}, {"nodes.terminationProtection": True},
+     "nodes.terminationProtection", "must be false before bastion can be deleted"),
     ("removal of a node together with its termination protection", {**_GROUP, "nodes.terminationProtection": True}, {},
      "nodes.terminationProtection", "Keep iam-c, set it to false and run `up`"),
     ("a smaller system disk", {"nodes.systemDisk": {"sizeGib": 100}}, {},
@@ -69,6 +81,9 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str, str]] = [
 ACCEPTED: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("no change", _GROUP, _GROUP),
     ("a new node", {}, _GROUP),
+    ("removal of the last virtual IP", {"virtualIp.additional": _VIPS}, {"virtualIp.additional": _VIPS[:1]}),
+    ("a new virtual IP at the end", {"virtualIp.additional": _VIPS[:1]}, {"virtualIp.additional": _VIPS}),
+    ("another virtual IP", {}, {"virtualIp.address": "10.0.4.98"}),
     ("removal of the last node", _GROUP, {}),
     ("removal of the second node", _GROUP, {"nodes.members": [_A, _C]}),
     ("termination protection turned off", {**_GROUP, "nodes.terminationProtection": True}, _GROUP),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import get_args
 
 import pytest
@@ -47,6 +48,24 @@ def test_a_new_generation_changes_only_one_secret(name: str, expected: set[str])
 def test_the_generation_of_a_password_is_its_keeper() -> None:
     after = run("local", {"credentials": {"generation": {"jwtKey": 2}}})
     assert after.get("credentials-jwt-key").inputs["keepers"] == {"generation": "2"}
+
+
+@pytest.mark.parametrize(
+    "names", [("server", "backup"), ("ca", "deployment"), ("web", "web-host"), ("site-www", "web")]
+)
+def test_each_resource_has_its_own_name_whatever_the_nodes_are_called(names: tuple[str, str]) -> None:
+    members = [{"name": name, "address": f"10.0.4.{20 + number}"} for number, name in enumerate(names)]
+    changes = {"nodes.members": members, "nginx.sites": [{"hosts": ["www"], "root": "/srv/www"}]}
+    declared = Counter((each.type, each.name) for each in run("local", changes).resources)
+    assert [key for key, count in declared.items() if count > 1] == []
+
+
+def test_a_long_host_name_fits_into_the_subject_of_its_certificate() -> None:
+    """Clients only read the names; a common name has at most 64 characters (RFC 5280, ub-common-name)."""
+    host = f"{'a' * 50}.api.example.com"
+    request = run("local", {"domains.api": host}).get("credentials-server-request").inputs
+    assert request["dnsNames"][0] == host
+    assert len(request["subject"]["commonName"]) <= 64
 
 
 def test_a_given_secret_is_not_generated() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from settings import releases
 from settings.downloads import fetch
 from settings.releases import ReleaseError, read_release
 
@@ -49,6 +50,26 @@ def test_a_release_is_fetched_once(tmp_path: Path) -> None:
     path.write_bytes(b"damaged")
     assert attempt(tmp_path, ranges).read_bytes() == DATA
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        (URL, "https://bucket.cos.example.com/iam.tar.gz"),
+        (
+            "HTTPS://deploy:topsecret@files.example.com:8443/a@b/iam.tar.gz",
+            "HTTPS://files.example.com:8443/a@b/iam.tar.gz",
+        ),
+        ("https://topsecret@files.example.com?q=topsecret", "https://files.example.com"),
+        ("releases/iam@2?.tar.gz", "releases/iam@2?.tar.gz"),
+    ],
+)
+def test_a_url_is_shown_without_secrets(source: str, shown: str, tmp_path: Path) -> None:
+    assert releases.shown(source) == shown
+    if source != shown:
+        with pytest.raises(ReleaseError) as caught:
+            fetch(source, None, tmp_path)
+        assert "topsecret" not in str(caught.value)
 
 
 class Broken(httpx.SyncByteStream):

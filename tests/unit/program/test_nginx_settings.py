@@ -74,6 +74,24 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
      "must be the name of a list in tandem:credentials.basicAuth"),
     ("tryFiles with proxy", location(proxy="web", tryFiles=["$uri", "=404"]), LOCATION, "where files are served"),
     ("a wrong time", location(proxy="web", expires="soon"), f"{LOCATION}.expires", "invalid format"),
+    ("milliseconds", location(proxy="web", expires="500ms"), f"{LOCATION}.expires", "invalid format"),
+    ("a time of the next day", location(proxy="web", expires="@24h"), f"{LOCATION}.expires", "invalid format"),
+    ("an empty path", location(root="/srv/x", tryFiles=["", "=404"]), f"{LOCATION}.tryFiles", "must contain paths"),
+    ("a cache of what is not buffered", location(proxy="web", cache={"validS": 60}, buffering=False), LOCATION,
+     "buffering must be true with cache"),
+    ("a dollar sign", location(respond={"body": "It costs $ 5"}), f"{LOCATION}.respond.body",
+     "a $ that begins no variable"),
+    ("a dollar sign in quotes", location(redirect={"to": "/x$"}), f"{LOCATION}.redirect.to",
+     "a $ that begins no variable"),
+    ("a header twice", location(proxy="web", requestHeaders={"Host": "a", "host": "b"}), f"{LOCATION}.requestHeaders",
+     "must contain each header once, in upper or lower case (got Host twice)"),
+    ("a size beyond all bounds", {"clientMaxBodySize": "99999999999g"}, "nginx.clientMaxBodySize", "invalid format"),
+    ("a name longer than a file name", site(hosts=[".".join(["a" * 60] * 4)]), "nginx.sites[0].hosts[0]",
+     "at most 200 characters"),
+    ("a number as a network", {"registrationCidrs": [10]}, "nginx.registrationCidrs[0]", "must be text"),
+    ("no memory for the servers", {"upstreams": {"web": {"zoneKib": 64, "servers": [
+        {"address": f"10.0.9.{n}", "port": 80} for n in range(1, 33)]}}}, "upstreams.web",
+     "zoneKib must be at least 66 with 32 servers (got 64)"),
     ("not served", site(https=False), "nginx.sites[0]", "http must be serve without https"),
     ("hosts twice", site(hosts=["iam.api.example.com"]), "nginx.sites[0].hosts[0]", "also in tandem:domains.api"),
     ("locations twice", site(locations=[{"path": "/", "proxy": "web"}, {"path": "/", "match": "^~", "proxy": "web"}]),
@@ -92,16 +110,24 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
         {"path": f"/{n}", "proxy": "web", "rateLimit": {"name": "one", "perS": n}} for n in (1, 2)]), "nginx.sites[0]",
      "must have one perS"),
     ("compressed types", {"gzip": {"types": ["image/png"]}}, "nginx.gzip.types", "compressed already"),
+    ("compressed types with a charset", {"gzip": {"types": ["text/css; charset=utf-8"]}}, "nginx.gzip.types[0]",
+     "invalid format"),
     ("all proxies trusted", {"trustedProxies": {"cidrs": ["0.0.0.0/0"]}}, "nginx.trustedProxies.cidrs", "every client"),
     ("stream without target", {"streams": [{"port": 7001}]}, "nginx.streams[0]", "the target is missing"),
     ("TLS over UDP", stream(protocol="udp", tls={"host": HOST}), "nginx.streams[0]", "nginx has no DTLS"),
     ("termination and pass-through", stream(tls={"host": HOST}, serverNames={HOST: "web"}), "nginx.streams[0]",
      "with pass-through the upstream terminates TLS"),
     ("a used port", stream(port=443), "nginx.streams[0].port", "cannot be 443, which nginx uses"),
-    ("the port of its own server", stream(port=7000), "nginx.streams[0].port",
-     "must differ from the port of the servers"),
+    *((f"the port of its own server on {node}", {**stream(), **server(address=node, port=7001)},
+       "nginx.streams[0].port", "must differ from the port of the servers of web (got 7001)")
+      for node in ("iam-a", "10.0.4.21")),
     ("a port twice", {"upstreams": WEB, "streams": [{"port": 7001, "upstream": "web"}] * 2}, "nginx.streams[1].port",
      "must be unique"),
+    ("a network twice", stream(allow=["10.0.0.0/8", "10.0.0.0/8"]), "nginx.streams[0]", "(got 10.0.0.0/8 twice)"),
+    ("more networks than rules of a security group", stream(allow=[f"10.{n}.0.0/16" for n in range(96)]),
+     "nginx.streams", "must need at most 95 rules of the security group"),
+    ("UDP to a TCP service", stream(protocol="udp", upstream="iam-apiserver"), "nginx.streams[0].upstream",
+     "cannot be iam-apiserver with protocol udp: services listen on TCP ports"),
     ("url-hash for TCP", {**stream(), **upstream(method="url-hash")}, "nginx.streams[0].upstream", "TCP has no URL"),
 ]  # fmt: skip
 
@@ -112,6 +138,15 @@ def test_a_wrong_setting_is_refused_with_the_reason(nginx: dict[str, Any], key: 
     wanted = f"tandem:{key}" if key.startswith("nginx") else f"tandem:nginx.{key}"
     assert wanted in problems, problems
     assert text in problems[wanted]
+
+
+def test_a_stream_can_have_the_port_of_servers_on_which_nginx_does_not_run() -> None:
+    """The port of an API or a database outside the group, or on an application node, is the usual one."""
+    third = {"name": "iam-c", "address": "10.0.4.22"}
+    values = with_value(sections(), "nodes.members", [*sections()["nodes"]["members"], third])
+    for address in ("10.0.9.1", "db.example.com", "iam-c"):
+        nginx = {**stream(port=6443), **server(address=address, port=6443)}
+        assert problems_of(with_value(values, "nginx", nginx)) == ()
 
 
 _NO_IAM = {"iam": {"enabled": False}}

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import bisect
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -198,7 +199,11 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
      "credentials.caValidityHours", "otherwise certificates expire after their CA"),
     ("invalid certificate", {"credentials": {"server": {"certificate": "x", "privateKey": "y"}}},
      "credentials.server.certificate", "has an invalid format"),
+    ("a node that is called localhost", {"nodes.members.0.name": "localhost"},
+     "nodes.members[0].name", "cannot be localhost"),
     # services
+    *((f"the port {port} of Redis", {"data": {**EXTERNAL, "redisAddress": f"10.0.9.2:{port}"}},
+       "data.redisAddress", f"must be HOST:PORT with a port from 1 to 65535 (got 10.0.9.2:{port})") for port in (0, 65536)),
     ("nginx as root", {"nginx": {"user": "root"}}, "nginx.user", "www-data"),
     ("credentials from any origin", {"nginx": {"cors": {"allowOrigins": ["*"], "allowCredentials": True}}},
      "nginx.cors", "list the origins instead"),
@@ -298,6 +303,41 @@ def test_the_report_never_contains_a_secret() -> None:
     text = "\n".join(problem.text for problem in problems_of(with_value(sections(), "credentials", given)))
     assert "abc" not in text
     assert "12345" not in text
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "key"),
+    [
+        pytest.param("nginx.extraConfig", "# {}", "nginx.extraConfig", id="directives"),
+        pytest.param(
+            "nginx.sites",
+            [{"hosts": ["a.example.com"], "locations": [{"path": "/", "respond": {"body": "{}"}}]}],
+            "nginx.sites[0].locations[0].respond.body",
+            id="a public response",
+        ),
+        pytest.param("access.publicKeys", [f"{ED25519} {{}}"], "access.publicKeys[0]", id="a comment"),
+    ],
+)
+def test_a_setting_cannot_refer_to_a_secret_of_the_stack(path: str, value: Any, key: str) -> None:
+    given = json.loads(json.dumps(value).replace("{}", "@@secret:iam_admin_password@@"))
+    problems = {problem.key: problem.text for problem in problems_of(with_value(sections(), path, given))}
+    assert problems[f"tandem:{key}"].startswith("cannot contain @@secret:")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        pytest.param("notifications.wecom", "hunter2", id="the URL of a robot without its key"),
+        pytest.param("notifications.webhooks", ["hunter2"], id="a list of URLs"),
+        pytest.param("credentials.given", "hunter2", id="a password without its name"),
+        pytest.param("credentials.server.api", "hunter2", id="a private key without its name"),
+        pytest.param("services.web", "hunter2", id="a secret of a service without its name"),
+    ],
+)
+def test_a_secret_at_the_place_of_its_mapping_is_not_shown(path: str, value: Any) -> None:
+    problems = problems_of(with_value(sections(), path, value))
+    assert problems
+    assert "hunter2" not in str(problems)
 
 
 @pytest.mark.parametrize("name", ["mariadbPassword", "redisPassword", "mongodbPassword", "jwtKey", "bucketKeyId"])

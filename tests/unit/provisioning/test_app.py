@@ -28,6 +28,7 @@ from provisioning.kinds.link import Link
 from provisioning.kinds.steady import Steady
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
+from provisioning.kinds.user import User
 from provisioning.manifest import Manifest
 from provisioning.manifest_rendering import render
 from provisioning.rollout.rollout import roll_out
@@ -70,6 +71,13 @@ def test_the_unit_runs_the_command_in_the_release_under_its_own_account() -> Non
     assert {"User=app-web", "WorkingDirectory=/opt/app-web/current", "StateDirectory=app-web"} <= set(unit)
     assert {"Environment=ADDRESS=10.0.4.20", "Environment=PORT=9000", "Environment=NODE=iam-a"} <= set(unit)
     assert {"ProtectSystem=strict", "NoNewPrivileges=yes", "CapabilityBoundingSet=", "Restart=always"} <= set(unit)
+
+
+def test_services_with_one_account_agree_about_it() -> None:
+    items = items_of(with_apps(web=WEB, worker={"release": "worker", "command": ["bin/w"], "user": "app-web"}))
+    assert {item for item in items if isinstance(item, User)} == {User("app-web", home="/var/lib/app-web")}
+    unit = text_of("/etc/systemd/system/app-worker.service", items).splitlines()
+    assert {"User=app-web", "StateDirectory=app-worker", "Environment=HOME=/var/lib/app-worker"} <= set(unit)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from provisioning_deployments import deployment
@@ -68,6 +70,29 @@ def test_mongodb_on_a_node_is_open_to_the_pumps_of_all_nodes() -> None:
     of = dataclasses.replace(deployment(application_nodes=1), data=data)
     assert [[offer.to for offer in offers(of, node) if offer.port == 27017] for node in of.nodes] == [["nodes"], [], []]
     assert external_addresses(of) == {}, "it does not run yet when the candidates are checked"
+
+
+@pytest.mark.parametrize(
+    ("others", "opened"),
+    [
+        pytest.param({}, {"udp dport"}, id="only UDP"),
+        pytest.param(
+            {"streams": [{"port": 53, "upstream": "dns"}]}, {"udp dport", "tcp dport"}, id="DNS over UDP and TCP"
+        ),
+        pytest.param(
+            {"sites": [{"hosts": ["dns.example.com"], "locations": [{"path": "/", "proxy": "dns"}]}]},
+            {"udp dport", "tcp dport"},
+            id="DNS and its page",
+        ),
+    ],
+)
+def test_a_server_is_open_for_each_protocol_that_nginx_uses(others: dict[str, Any], opened: set[str]) -> None:
+    udp = {"port": 53, "upstream": "dns", "protocol": "udp"}
+    nginx = {"upstreams": {"dns": {"servers": [{"address": "iam-b", "port": 5353}]}}, **others}
+    of = deployment(nginx={**nginx, "streams": [*others.get("streams", []), udp]})
+    assert {offer.match for offer in offers(of, of.nodes[1]) if offer.port == 5353 and "dport" in offer.match} == opened
+    probed = json.loads(render(of)["iam-a"].files()["/etc/tandem/health.json"])["services"]
+    assert ("dns" in {service["name"] for service in probed}) == ("tcp dport" in opened)
 
 
 def test_external_databases_open_no_port() -> None:

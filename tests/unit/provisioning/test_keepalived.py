@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -104,6 +105,19 @@ def test_a_drain_reverses_the_order_of_different_priorities(mode: str) -> None:
     assert '"drain": -20' in switchover
 
 
+@pytest.mark.parametrize("mode", ["nopreempt", "preempt"])
+def test_a_drain_and_a_failed_check_have_an_effect_beside_positive_weights(mode: str) -> None:
+    """The limit of a priority is 254: nodes above it are equal, whatever a check or a drain changes."""
+    scripts = [{"name": name, "command": "/usr/bin/true", "weight": 20} for name in ("disk", "load")]
+    options: dict[str, Any] = {"mode": mode, "keepalived": {"track": {"scripts": scripts}}}
+    (a,), (b,) = (map(int, re.findall(r" priority (\d+)", conf(node, **options))) for node in ("iam-a", "iam-b"))
+    switchover = json.loads(render(deployment(**options))["iam-a"].files()["/etc/tandem/switchover.json"])
+    assert a + 40 <= 254
+    assert b + 40 > a + 40 + switchover["drain"]
+    assert b + 40 > a + 20
+    assert switchover["preferred"] == ([] if mode == "nopreempt" else ["10.0.4.99"])
+
+
 def test_in_dual_master_mode_each_virtual_ip_has_its_own_virtual_router() -> None:
     text = conf(mode="dual-master", virtual_ips=("10.0.4.99", "10.0.4.98"))
     assert re.findall(r"virtual_router_id (\d+)", text) == ["51", "52"]
@@ -180,6 +194,22 @@ def test_keepalived_reports_to_the_event_recorder_in_order_and_not_by_scripts(pr
             id="one name twice",
         ),
         pytest.param({"mode": "preempt", "syncGroup": True}, "must be nopreempt with syncGroup", id="sync, preempt"),
+        *(
+            pytest.param(
+                {
+                    "lvsNetwork": "switched",
+                    "virtualServers": [{**LVS, "check": {"type": "HTTP_GET", "path": path}, "realServers": [REAL]}],
+                },
+                "pattern",
+                id=f"the path {path}, which keepalived does not read as one",
+            )
+            for path in ("/a#b", "/a!b", "/a}b", '/a"b', "/$a")
+        ),
+        pytest.param(
+            {"track": {"interfaces": [{"interface": f"eth{n}", "weight": 60} for n in (1, 2)]}},
+            r"positive weights in track must be at most 100 in all \(got 120\)",
+            id="positive weights without room",
+        ),
         pytest.param(
             {"syncGroup": True, "track": {"interfaces": [{"interface": "eth1", "weight": -5}]}},
             "track must be empty with syncGroup",

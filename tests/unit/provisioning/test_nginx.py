@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ from provisioning_deployments import deployment
 from pydantic import ValidationError
 
 from provisioning.kinds.absent import Absent
+from provisioning.kinds.port import Port
 from provisioning.manifest_rendering import render
+from settings.iam import IamSettings
 from settings.nginx import NginxSettings
 
 
@@ -67,6 +70,54 @@ def test_x_forwarded_for_of_the_client_is_replaced(name: str) -> None:
 def test_the_default_site_of_the_distribution_is_removed() -> None:
     items = render(deployment())["iam-a"].items
     assert "/etc/nginx/sites-enabled/default" in [item.path for item in items if isinstance(item, Absent)]
+
+
+def test_the_case_of_header_names_does_not_matter() -> None:
+    headers = {"x-forwarded-for": "$proxy_add_x_forwarded_for", "HOST": "inner.example.com", "upgrade": "none"}
+    one = {
+        "path": "/", "proxy": "iam-apiserver", "requestHeaders": headers, "websocket": True,
+        "headers": {"x-frame-options": "DENY"},
+    }  # fmt: skip
+    sites = [{"hosts": ["web.example.com"], "headers": {"X-Frame-Options": "SAMEORIGIN"}, "locations": [one]}]
+    text = files(sites=sites)["/etc/nginx/conf.d/site-web.example.com.conf"]
+    location = text.partition("location / {\n        add_header")[2].lower()
+    names = re.findall("proxy_set_header ([a-z-]+) ", location)
+    assert len(names) == len(set(names)), names
+    assert set(headers) <= {*names, "HOST"}
+    assert "sameorigin" not in location
+
+
+def test_a_proxied_acme_challenge_has_the_same_headers_without_tls() -> None:
+    """Programs such as lego answer a challenge only for the host name of the certificate."""
+    challenges = {
+        "path": "/.well-known/acme-challenge/",
+        "proxy": "iam-apiserver",
+        "errorPages": {"404": {"body": "x"}},
+    }
+    text = files(sites=[{"hosts": ["web.example.com"], "root": "/srv/web", "locations": [{"path": "/"}, challenges]}])
+    plain, tls = text["/etc/nginx/conf.d/site-web.example.com.conf"].split("listen 443")
+    names = re.compile(r"proxy_set_header .*|location @\S+")
+    assert set(names.findall(plain)) == set(names.findall(tls)) >= {"proxy_set_header Host $host;"}
+
+
+def test_a_location_for_one_challenge_keeps_the_directory_for_the_others() -> None:
+    one = {"path": "/.well-known/acme-challenge/token", "match": "=", "respond": {"body": "answer"}}
+    text = files(sites=[{"hosts": ["web.example.com"], "root": "/srv/web", "locations": [{"path": "/"}, one]}])
+    plain = text["/etc/nginx/conf.d/site-web.example.com.conf"].split("listen 443")[0]
+    assert "location ^~ /.well-known/acme-challenge/ {" in plain
+    assert "location = /.well-known/acme-challenge/token {" in plain
+
+
+@pytest.mark.parametrize("version", ["1.18", "1.22", "1.26"])
+@pytest.mark.parametrize("https", [True, False])
+def test_the_checked_ports_are_those_on_which_nginx_listens(version: str, *, https: bool) -> None:
+    """Without a certificate, version 1.18 has no server on port 443, and the health gate would always fail."""
+    one = {"hosts": ["web.example.com"], "https": https, "http": "serve", "root": "/srv/web"}
+    group = deployment(nginx={"version": version, "sites": [one]})
+    manifest = render(replace(group, iam=IamSettings(enabled=False), domains=None, release=None))["iam-a"]
+    text = "".join(manifest.files().values())
+    listens = {int(port) for port in re.findall(r"^ +listen (\d+)", text, re.MULTILINE)}
+    assert {item.port for item in manifest.items if isinstance(item, Port)} == listens
 
 
 @pytest.mark.parametrize(

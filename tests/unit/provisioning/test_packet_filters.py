@@ -27,7 +27,11 @@ def rule(left: object, right: object, verdict: str = "drop", table: str = "compa
 
 def check(root: Path, *objects: dict[str, Any], code: int = 0) -> list[str]:
     shown = json.dumps({"nftables": [{"metainfo": {}}, *objects]}) if code == 0 else ""
-    node = Node(root=str(root), runner=lambda _argv: Result(code, shown, ""))
+
+    def run(_argv: Any) -> Result:
+        return Result(code, shown, "")
+
+    node = Node(root=str(root), runner=run)
     return [f"{each['level']} {each['seen']}" for each in packet_filters.check(node)]
 
 

@@ -112,7 +112,7 @@ def _copy(receive: Callable[[int], bytes], to: IO[bytes]) -> None:
 
 
 def _copy_out(source: IO[bytes], send: Callable[[bytes], None]) -> None:
-    with contextlib.suppress(OSError), source:
+    with contextlib.suppress(OSError, EOFError, paramiko.SSHException), source:
         while data := source.read1(1 << 16):  # pyright: ignore[reportAttributeAccessIssue] - pipes are buffered readers
             send(data)
 
