@@ -20,6 +20,7 @@ from provisioning.traffic.havip import find_holder
 
 SSH_DEADLINE_S = 10.0
 HAVIP_SETTLE_S = 12.0
+_ANNOUNCEMENTS = "DescribeHaVips; gratuitous ARP of the master: journalctl -u keepalived"
 _MARKS = {Level.OK: ("ok", "green"), Level.WARNING: ("WARN", "yellow"), Level.FAIL: ("FAIL", "red")}
 
 
@@ -28,7 +29,14 @@ def check(group: Group, call_api: CallApi | None = None, connect: Connect | None
     connect = connect or connector(group.inventory, deadline_s=SSH_DEADLINE_S)
     report, states = check_group(group, connect)
     cloud = check_cloud(group, states, call_api) if call_api is not None else []
-    return HealthReport((*report.results, *cloud))
+    return put_causes_first(HealthReport((*report.results, *cloud)))
+
+
+def put_causes_first(report: HealthReport) -> HealthReport:
+    """What fails for the whole group comes before the domains and nodes, whose failures are often a consequence."""
+    return HealthReport(
+        tuple(sorted(report.results, key=lambda each: (each.target, each.level) != (GROUP, Level.FAIL)))
+    )
 
 
 def check_cloud(
@@ -72,7 +80,8 @@ def _compare(group: Group, states: Sequence[NodeState], call_api: CallApi, addre
     if names.get(instance) in masters:
         return [ok(GROUP, "HAVIP", seen)]
     seen += f", but the master is {' and '.join(masters) or 'no node'}"
-    return [fail(GROUP, "HAVIP", seen, "DescribeHaVips; gratuitous ARP of the master: journalctl -u keepalived")]
+    remedy = "tandem switchover announces the address from the other node; " if len(masters) == 1 else ""
+    return [fail(GROUP, "HAVIP", seen, f"{remedy}{_ANNOUNCEMENTS}")]
 
 
 def to_json(report: HealthReport) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from provisioning.inventory import Inventory, RemoteNode
 from provisioning.ssh.connections import connector
 from provisioning.traffic.havip import confirm_with
 from provisioning.traffic.node_changes import Group as ChangingGroup
-from provisioning.traffic.node_changes import put_back_node, stay_out, take_out_node
+from provisioning.traffic.node_changes import drain_node, put_back_node
 
 app = typer.Typer()
 _HOUR_MIN = 60
@@ -144,12 +144,12 @@ def drain(
 ) -> None:
     """Take a node out of service: out of every upstream, its virtual IPs to the peer. Refused unless others serve.
 
+    Only one node of a group can be out of service.
     The node returns with `tandem undrain`, with the next `tandem up`, or after the given time.
     """
     group = _changing(open_engine(stack), stack)
     _get(group.inventory, node)
-    take_out_node(group, node)
-    stay_out(group, minutes * 60)
+    drain_node(group, node, minutes * 60)
     typer.echo(f"{node} is out of service for at most {minutes} min. tandem undrain {node} --stack {stack} ends this.")
 
 

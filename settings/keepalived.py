@@ -48,8 +48,8 @@ class GarpSettings(FrozenModel):
         default=None,
         ge=0,
         le=3600,
-        description="Time between two periodic announcements of the master; 0: none. Default: by `profile`, none with "
-        "`fast` and 5 with `balanced`, which Tencent Cloud asks for.",
+        description="Time between two periodic announcements of the master; 0: none. Default: 5, which Tencent Cloud "
+        "asks for; with the profile `fast` not on the node that becomes backup after a split.",
     )
     interval_ms: int | None = Field(
         default=None, ge=1, le=1000, description="Time between two packets of an announcement. Default: none."

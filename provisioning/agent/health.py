@@ -11,9 +11,10 @@ import os
 import time
 from typing import Any
 
-from . import access_log, kinds, packet_filters, undelivered
+from . import access_log, kinds, packet_filters, undelivered, upstreams
 from .drained import drained_routers
 from .drop_ins import describe_foreign
+from .kept_out import kept_out
 from .node import Node, StepError
 from .results import FAIL, fail, ok, warning
 from .serving import addresses_held
@@ -38,7 +39,8 @@ def health(
     held = addresses_held(node, virtual_ips)
     if node.at("/etc/tandem/switchover.json").exists():
         results += [_vrrp(node, held), *_nginx(node), *packet_filters.check(node), *undelivered.check(node)]
-    return {"now": node.wall_clock(), "held": held, "results": results}
+    out = {**kept_out(node), "originals": upstreams.originals(node)}
+    return {"now": node.wall_clock(), "held": held, "results": results, "kept_out": out}
 
 
 def gate(node: Node, *, kind: str, deadline_s: float, nonce: str = "", **item: Any) -> float:
@@ -175,10 +177,12 @@ def _vrrp(node: Node, held: list[str]) -> dict[str, Any]:
     settings = json.loads(node.read("/etc/tandem/switchover.json") or "{}")
     if not is_started(node, "keepalived"):
         return fail("VRRP", "keepalived is not running: this node cannot take over", "journalctl -u keepalived")
+    if drained_routers(node) and kept_out(node):
+        return warning("VRRP", "drained by `tandem drain`", "tandem undrain")
     if drained_routers(node):
         return fail(
             "VRRP",
-            "drained by `tandem drain`, a rollout or an interrupted switchover: cannot take over",
+            "drained by a rollout or an interrupted switchover: cannot take over",
             "tandem undrain; tandem up",
         )
     if settings.get("tracked") and node.read("/run/tandem/nginx") == str(settings.get("fault")):

@@ -17,6 +17,9 @@ from . import web
 
 STATE = "/var/lib/tandem"
 CONNECTED = "connected"
+OUT_FILE = "/run/tandem/out.json"  # programs/health_daemon/files.py
+# The health daemon, not the service, refuses the connections of this node then.
+OUT_OF_USE = "taken out of use on this node by the health daemon, whose probes failed"
 NOT_FOUND = 127  # the exit code if a program is missing
 
 
@@ -133,7 +136,11 @@ class Node:
     def is_healthy(self, gate: dict[str, Any]) -> tuple[bool, str]:
         """Whether the URL of a health gate answers as it must, and what was seen."""
         seen = self.probe(gate["url"])
-        return seen == (CONNECTED if gate["url"].startswith("tcp:") else str(gate["status"])), seen
+        healthy = seen == (CONNECTED if gate["url"].startswith("tcp:") else str(gate["status"]))
+        server = urllib.parse.urlsplit(gate["url"])
+        if not healthy and [server.hostname, server.port] in json.loads(self.read(OUT_FILE) or "[]"):
+            return False, OUT_OF_USE
+        return healthy, seen
 
     def uptime_s(self) -> float:
         """Seconds since boot, on the clock of systemd's monotonic timestamps."""

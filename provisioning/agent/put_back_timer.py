@@ -6,6 +6,8 @@ the drain has ended, and the next rollout restores the upstreams.
 
 from __future__ import annotations
 
+import json
+
 from .drained import drained_routers
 from .node import Node
 
@@ -14,6 +16,7 @@ REPEAT_S = 60  # until the node that is out of service serves again
 UNIT = "tandem-put-back"
 PROGRAM = "/run/tandem/agent.zip"
 DRAIN_CONF = "/run/tandem/nginx-drain.conf"
+KEPT_OUT = "/run/tandem/kept-out.json"  # the node that an operator has taken out of service, and until when
 
 _RUN = f"""
 import sys
@@ -25,14 +28,19 @@ sys.exit(str(answered["error"]) if "error" in answered else 0)
 """
 
 
-def stay_out(node: Node, *, seconds: int) -> None:
-    """Keep what this node has marked or drained for longer than a rollout needs. Does nothing if it has nothing."""
+def stay_out(node: Node, *, name: str, seconds: int) -> None:
+    """Keep what this node has marked or drained for longer than a rollout needs. Does nothing if it has nothing.
+
+    `name` is the node that an operator has taken out of service.
+    """
     if _has_something(node):
         start(node, seconds)
+        node.at(KEPT_OUT).write_text(json.dumps({"node": name, "until": node.wall_clock() + seconds}))
 
 
 def start(node: Node, after_s: int = AFTER_S) -> None:
     """Start the timer, or restart it. The caller has not changed anything yet, so a failure leaves nothing behind."""
+    node.at(KEPT_OUT).unlink(missing_ok=True)
     program = node.at(PROGRAM)
     program.parent.mkdir(parents=True, exist_ok=True)
     new = program.with_name(program.name + ".new")
@@ -53,6 +61,7 @@ def stop_if_done(node: Node) -> None:
 
 
 def stop(node: Node) -> None:
+    node.at(KEPT_OUT).unlink(missing_ok=True)
     if node.at(PROGRAM).exists():
         node.run(["systemctl", "stop", f"{UNIT}.timer"])
         node.at(PROGRAM).unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from typing import Any
@@ -29,11 +30,11 @@ def leave(node: Node, *, address: str, ports: list[int] | None = None) -> list[i
     them.
     """
     kept, current = node.read_json(RECORD, {}), _texts(node)
-    originals = {path: _original(kept, path, text) for path, text in current.items()}
-    edited = {path: mark_down(text, address, ports) for path, text in originals.items()}
+    before = {path: _original(kept, path, text) for path, text in current.items()}
+    edited = {path: mark_down(text, address, ports) for path, text in before.items()}
     if edited != current:
         put_back_timer.start(node)
-        node.write_json(RECORD, {path: {"original": originals[path], "edited": edited[path]} for path in edited})
+        node.write_json(RECORD, {path: {"original": before[path], "edited": edited[path]} for path in edited})
         for path, text in edited.items():
             _write(node, path, text, "edit")
         if nginx_runs(node):
@@ -41,9 +42,11 @@ def leave(node: Node, *, address: str, ports: list[int] | None = None) -> list[i
     return sorted({port for text in edited.values() for at, port in _marked(text) if at == address})
 
 
-def join(node: Node) -> None:
-    """Undo `leave`."""
+def join(node: Node, *, address: str = "") -> None:
+    """Undo `leave`. With an address, only if its servers are marked: another node may be out of service meanwhile."""
     kept = node.read_json(RECORD, {})
+    if address and (marked := marked_now(node)) and address not in {server for server, _ in marked}:
+        return
     if kept:
         current, restored = _texts(node), False
         for path, texts in kept.items():
@@ -62,11 +65,21 @@ def text_before_leave(node: Node, path: str) -> str | None:
     return texts["original"] if texts and node.at(path).read_text() == texts["edited"] else None
 
 
+def marked_now(node: Node) -> list[tuple[str, int]]:
+    """The servers that `leave` has marked as down."""
+    kept = node.read_json(RECORD, {}).values()
+    return [server for texts in kept for server in _marked(texts["edited"]) - _marked(texts["original"])]
+
+
+def originals(node: Node) -> dict[str, str]:
+    """By path, the checksum that an edited file had before `leave`."""
+    found = {path: text_before_leave(node, path) for path in node.read_json(RECORD, {}) if node.at(path).exists()}
+    return {path: hashlib.sha256(text.encode()).hexdigest() for path, text in found.items() if text is not None}
+
+
 def join_if_served(node: Node) -> None:
     """Undo `leave` if the servers that are marked as down respond; a removed node stays out."""
-    kept = node.read_json(RECORD, {}).values()
-    marked = [server for texts in kept for server in _marked(texts["edited"]) - _marked(texts["original"])]
-    if all(_responds(node, address, port) for address, port in marked):
+    if all(_responds(node, address, port) for address, port in marked_now(node)):
         join(node)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,7 +59,8 @@ def check_node(
         return unreachable(name, error)
     results = [CheckResult.from_data(name, each) for each in answer["results"]]
     results += [
-        _configuration(name, items, Facts.from_answer(facts), revision),
+        *_kept_out(name, answer["kept_out"]),
+        _configuration(name, items, _without_marks(Facts.from_answer(facts), answer["kept_out"]), revision),
         *check_certificates(name, items, began),
     ]
     ended, now = clock(), float(answer["now"])
@@ -92,6 +93,26 @@ def _with_node(result: CheckResult) -> CheckResult:
     if result.level is Level.OK or " on " in result.look_at or result.look_at.startswith("tandem"):
         return result
     return CheckResult(result.target, result.name, result.level, result.seen, f"{result.look_at} (on {result.target})")
+
+
+def _kept_out(name: str, out: Mapping[str, Any]) -> list[CheckResult]:
+    """A deliberate drain, which every node with a part in it reports."""
+    if "node" not in out:
+        return []
+    until = f"{datetime.fromtimestamp(out['until'], UTC):%d %b %H:%M} UTC"
+    seen = f"{out['node']} is drained by `tandem drain` until {until}"
+    return [warning(name, "drain", seen, f"tandem undrain {out['node']}")]
+
+
+def _without_marks(facts: Facts, out: Mapping[str, Any]) -> Facts:
+    """The facts as they were before a deliberate drain has marked the servers of a node: the marks are not drift."""
+    if "node" not in out:
+        return facts
+    files = {**facts.answers.get(File.kind(), {})}
+    for path, sha256 in out["originals"].items():
+        if files.get(path):
+            files[path] = {**files[path], "sha256": sha256}
+    return replace(facts, answers={**facts.answers, File.kind(): files}, draining=False)
 
 
 def _configuration(name: str, items: Sequence[Item], facts: Facts, revision: str) -> CheckResult:

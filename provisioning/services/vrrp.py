@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from provisioning.deployment import Deployment, Node
 from settings.keepalived import KeepalivedSettings, ProfileName
@@ -22,7 +23,10 @@ class Profile:
     restart_s: float  # delay before systemd restarts a killed keepalived
     probe_s: float = 0.0  # interval of the health daemon's probes; 0: no health daemon
     down_adverts: int = 3  # missing advertisements after which a backup takes over; RFC 5798: 3
-    garp_refresh_s: int = 0
+    # Tencent's guide requires 5. Without it the HAVIP stays at the wrong node after a split that ends on one node
+    # first: that node becomes backup, and the master never hears its advertisement.
+    garp_refresh_s: int = 5
+    all_refresh: bool = True  # False: not the node that loses every election, which would move the HAVIP in a split
     drain: int = -10
     fault: int = -254
 
@@ -44,10 +48,10 @@ class Profile:
 PROFILES: dict[ProfileName, Profile] = {
     # A backup takes over 120 to 140 ms after the last advertisement of a dead master. A master that stalls for 120 ms
     # stays; with 3 longer intervals in the same time it would be 95 ms.
-    "fast": Profile("fast", advert_s=0.02, restart_s=0.5, probe_s=0.1, down_adverts=7),
-    # Tencent's guide requires garp_master_refresh 5. A node that stalls for one second must not cause two masters.
-    "balanced": Profile("balanced", advert_s=0.5, restart_s=2.5, probe_s=0.3, garp_refresh_s=5),
-    "seed": Profile("seed", advert_s=1, restart_s=5, garp_refresh_s=5),
+    "fast": Profile("fast", advert_s=0.02, restart_s=0.5, probe_s=0.1, down_adverts=7, all_refresh=False),
+    # A node that stalls for one second must not cause two masters.
+    "balanced": Profile("balanced", advert_s=0.5, restart_s=2.5, probe_s=0.3),
+    "seed": Profile("seed", advert_s=1, restart_s=5),
 }
 
 
@@ -68,6 +72,7 @@ class VirtualRouter:
     addresses: tuple[VirtualAddress, ...]
     priority: int
     preferred: bool  # no other node has a higher priority
+    loses: bool  # the election against each other node: by priority, then by address (RFC 5798, 6.4.3)
 
 
 def profile_of(settings: KeepalivedSettings) -> Profile:
@@ -76,7 +81,7 @@ def profile_of(settings: KeepalivedSettings) -> Profile:
     if settings.vrrp_version == 2:  # noqa: PLR2004 - the version of VRRP
         changes |= {"advert_s": 1, "restart_s": PROFILES["seed"].restart_s}
     if settings.garp.master_refresh_s is not None:
-        changes["garp_refresh_s"] = settings.garp.master_refresh_s
+        changes |= {"garp_refresh_s": settings.garp.master_refresh_s, "all_refresh": True}
     if settings.sync_group:
         # keepalived 2.2.7 ignores weights in a sync group: any value but 0 is a fault.
         changes["drain"] = profile.fault
@@ -88,26 +93,36 @@ def profile_of(settings: KeepalivedSettings) -> Profile:
 def virtual_routers(deployment: Deployment, node: Node) -> list[VirtualRouter]:
     """The virtual routers of a node. In dual-master mode each node is the preferred master of one."""
     settings = deployment.keepalived
-    eligible = [each.name for each in deployment.eligible_nodes]
-    position = eligible.index(node.name)
+    eligible = deployment.eligible_nodes
     labels = {
         address: f"{settings.interface}:{number}"[-_LABEL_LENGTH:] if settings.address_labels else ""
         for number, address in enumerate(deployment.virtual_ips, start=1)
     }
     routers: list[VirtualRouter] = []
     for number, addresses in enumerate(_addresses_of_routers(deployment)):
-        # With equal priorities no node preempts another.
-        behind = 0 if settings.mode == "nopreempt" else (position - number) % len(eligible)
+        priorities = _priorities(deployment, number)
+        last = min(eligible, key=lambda each: (priorities[each.name], IPv4Address(each.private_address)))
         routers.append(
             VirtualRouter(
                 f"VI_{number + 1}",
                 settings.virtual_router_id + number,
                 tuple(VirtualAddress(address, labels[address]) for address in addresses),
-                _HIGHEST - settings.track.raised - settings.priority_step * behind,
-                preferred=behind == 0,
+                priorities[node.name],
+                preferred=priorities[node.name] == max(priorities.values()),
+                loses=last.name == node.name and len(eligible) > 1,
             )
         )
     return routers
+
+
+def _priorities(deployment: Deployment, number: int) -> dict[str, int]:
+    """The priority of each eligible node for a virtual router. With equal priorities no node preempts another."""
+    settings, eligible = deployment.keepalived, deployment.eligible_nodes
+    step = 0 if settings.mode == "nopreempt" else settings.priority_step
+    return {
+        node.name: _HIGHEST - settings.track.raised - step * ((position - number) % len(eligible))
+        for position, node in enumerate(eligible)
+    }
 
 
 def _addresses_of_routers(deployment: Deployment) -> list[tuple[str, ...]]:

@@ -10,11 +10,19 @@ from dataclasses import dataclass
 from provisioning.change_lock import locked
 from provisioning.errors import HostKeyError, ProvisioningError, SwitchoverError, UnreachableError
 from provisioning.inventory import Inventory, RemoteNode
-from provisioning.ssh import reachable
 from provisioning.ssh.agent_calls import Connection
 from provisioning.ssh.connections import connector
 from provisioning.traffic.havip import Confirm
-from provisioning.traffic.out_of_service import EVERYTHING, Extent, Report, Surroundings, put_back, take_out
+from provisioning.traffic.out_of_service import (
+    DRAIN,
+    EVERYTHING,
+    Extent,
+    Report,
+    Surroundings,
+    check_none_is_kept_out,
+    put_back,
+    take_out,
+)
 from provisioning.traffic.serving import NodeState, read_state
 from provisioning.traffic.switchover import Switchover
 
@@ -52,16 +60,20 @@ def take_out_node(group: Group, name: str, extent: Extent = EVERYTHING) -> tuple
         return ()
 
 
-def stay_out(group: Group, seconds: int) -> None:
-    """Let a node that was taken out of service stay out for longer than a rollout needs. Raises ProvisioningError.
+def drain_node(group: Group, name: str, seconds: int) -> None:
+    """Take a node out of service until an operator puts it back, at most for this time.
 
-    Every node with a part in it restarts its timer, which puts the node back without an operator.
+    Every node with a part in it restarts its timer, which puts the node back without an operator. Raises
+    ProvisioningError, also if another node is drained.
     """
-    with reachable.connected(group.inventory, group.connector()) as reached:
-        connections = [*reached.connections.values()]
-        with locked(connections, group.report, group.sleep) as lock:
-            for connection in connections:
-                lock.on(connection).call([{"do": "stay_out", "seconds": seconds}])
+    with connected(group, name) as around:
+        if not isinstance(around, Surroundings):
+            _check_group_serves_without(group, name, around)
+            return
+        check_none_is_kept_out(around, name)
+        take_out(around, DRAIN)
+        for connection in (around.leaving, *around.others):
+            connection.call([{"do": "stay_out", "name": name, "seconds": seconds}])
 
 
 def retire(group: Group, name: str) -> list[str]:

@@ -45,9 +45,11 @@ class Extent:
     services: Collection[str] | None = None  # names of health gates; None: all
     ports: Collection[int] | None = None  # of these services
     virtual_ips: bool = True
+    stops: bool = True  # units of the node are stopped afterwards: what runs on this node only has an outage
 
 
 EVERYTHING = Extent()
+DRAIN = Extent(stops=False)
 
 
 def take_out(around: Surroundings, extent: Extent = EVERYTHING) -> tuple[Switchover, ...]:
@@ -60,7 +62,8 @@ def take_out(around: Surroundings, extent: Extent = EVERYTHING) -> tuple[Switcho
         raise SwitchoverError(f"{around.leaving.node.name} cannot be queried", seen=state.unreachable)
     states = in_parallel(around.others, lambda other: _read_peer(other, around.virtual_ips))
     addresses = state.held if extent.virtual_ips else ()
-    for line in check_others_serve(state, (*states, *around.unreachable), extent.services, addresses):
+    outages = check_others_serve(state, (*states, *around.unreachable), extent.services, addresses)
+    for line in outages if extent.stops else ():
         around.report(line)
     with _put_back_after_failure(around):
         leave_upstreams(around, extent.ports)
@@ -71,7 +74,7 @@ def take_out(around: Surroundings, extent: Extent = EVERYTHING) -> tuple[Switcho
 
 
 def _read_peer(other: Connection, virtual_ips: Sequence[str]) -> NodeState:
-    """Only one node is taken out of service at a time, so a drain of another node was left by a killed run."""
+    """End the drain of another node: a killed run has left it, or `tandem drain`, which a rollout ends."""
     if other.node.eligible:
         with suppress(ProvisioningError):  # the node does not respond, as its state will show
             other.call([{"do": "end_drain"}])
@@ -98,13 +101,31 @@ def leave_upstreams(around: Surroundings, ports: Collection[int] | None = None) 
 
 
 def put_back(around: Surroundings) -> tuple[Switchover, ...]:
-    """Put a node back into all upstreams, and end its drain. Does nothing to a node that is in service."""
+    """Put a node back into all upstreams, and end its drain. Does nothing to another node, or to one in service."""
     balancing = [each for each in (around.leaving, *around.others) if each.node.eligible]
-    in_parallel(balancing, lambda each: each.call([{"do": "join"}]))
+    join = {"do": "join", "address": around.leaving.node.private_address}
+    in_parallel(balancing, lambda each: each.call([join]))
     if not around.leaving.node.eligible:
         return ()
     preferred: list[str] = around.leaving.call([{"do": "preferred_while_drained"}])[0]
     return take_back(around.leaving, preferred, around.others, around.confirm, around.report)
+
+
+def check_none_is_kept_out(around: Surroundings, name: str = "") -> None:
+    """Check that an operator has taken no node but `name` out of service. Raises SwitchoverError."""
+    for out in in_parallel((around.leaving, *around.others), _kept_out):
+        if out not in {"", name}:
+            raise SwitchoverError(
+                f"{out} is out of service by `tandem drain`, and only one node can be; nothing was changed",
+                look_at=f"tandem undrain {out}",
+            )
+
+
+def _kept_out(connection: Connection) -> str:
+    try:
+        return connection.call([{"do": "kept_out"}])[0].get("node", "")
+    except ProvisioningError:
+        return ""  # the checks of what the others serve report it
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from provisioning.traffic.node_changes import (
     connected,
     put_back_node,
 )
-from provisioning.traffic.out_of_service import Surroundings, put_back, take_out
+from provisioning.traffic.out_of_service import Surroundings, check_none_is_kept_out, put_back, take_out
 from provisioning.traffic.serving import NodeState, read_states
 from provisioning.traffic.switchover import Switchover
 
@@ -39,6 +39,7 @@ def switch_over(group: Group, to: str | None) -> tuple[Switchover, ...]:
     with connected(group, leaving) as around:
         if not isinstance(around, Surroundings):
             raise SwitchoverError(f"{leaving} cannot be drained: it cannot be reached; nothing was changed")
+        check_none_is_kept_out(around)
         moves = take_out(around, VIRTUAL_IPS_ONLY)
         if around.leaving.call([{"do": "preferred_while_drained"}])[0]:
             around.leaving.call([{"do": "keep_drained"}])

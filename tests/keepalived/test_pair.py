@@ -12,7 +12,7 @@ import pytest
 
 from provisioning.traffic.out_of_service import EVERYTHING, put_back, take_out
 from tests.keepalived.configurations import PASSWORD, VIP, VIP2, VIP3, deployment
-from tests.keepalived.pair import Pair, announcements, lines_of, new_pair, running, wait_until
+from tests.keepalived.pair import Machine, Pair, announcements, lines_of, new_pair, running, wait_until
 
 pytestmark = pytest.mark.root
 DUAL: dict[str, Any] = {"mode": "dual-master", "drainS": 0}
@@ -204,6 +204,24 @@ def test_a_new_master_announces_the_address_again_if_the_first_announcement_is_l
     assert 0.5 < times[10] - times[0] < 3
 
 
+def test_the_master_announces_the_address_after_a_split_that_ended_on_one_node_first(
+    pair: Pair, tmp_path: Path
+) -> None:
+    """iam-a hears iam-b first and becomes backup, so iam-b never hears that iam-a was master, too."""
+    pair.start(deployment({"profile": "fast"}))
+    pair.wait_for({VIP: "iam-a"})
+    for machine in (pair.a, pair.b):
+        _nft(machine, _DROP_VRRP)
+    pair.wait_for({VIP: "iam-a iam-b"}, 5)
+    time.sleep(3)  # until the announcements of the new master have ended
+    _nft(pair.a, "delete table inet foreign")
+    pair.wait_for({VIP: "iam-b"}, 2)
+    _nft(pair.b, "delete table inet foreign")
+    with announcements(VIP, tmp_path) as seen:
+        wait_until(lambda: bool(seen()), 7, lambda: "iam-b holds the virtual IP and does not announce it")
+    assert pair.masters() == {VIP: "iam-b"}
+
+
 def test_a_command_of_the_user_is_told_each_state(pair: Pair, tmp_path: Path) -> None:
     pair.write(deployment({"notifyCommand": "/usr/local/bin/mine"}))
     told = tmp_path / "told"
@@ -236,6 +254,12 @@ def test_keepalived_sends_a_mail_about_a_new_master(pair: Pair, tmp_path: Path) 
     assert "RCPT TO:<root@localhost>" in text
     assert "Subject: [iam-a] VRRP Instance VI_1 - Entering MASTER state" in text
 
+
+def _nft(machine: Machine, command: str) -> None:
+    subprocess.run(["ip", "netns", "exec", machine.namespace, "nft", command], check=True)
+
+
+_DROP_VRRP = "table inet foreign { chain input { type filter hook input priority -10; ip protocol 112 drop; }; }"
 
 # Accepts every mail, and writes what it receives to standard output.
 _SMTP = """

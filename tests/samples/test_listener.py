@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 import socket
@@ -10,13 +11,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from iam_site import Site
 
 from samples.iam.stand_in.journal import Journal
 from samples.iam.stand_in.messages import Request, Response, healthz
-from samples.iam.stand_in.web import Listener, server_context
+from samples.iam.stand_in.web import Listener, drop_new_connections, server_context
 
 
 class Slow:
@@ -104,6 +106,24 @@ def test_a_drain_closes_the_listening_socket(log: io.StringIO) -> None:
     assert listener.drain(1)
     with pytest.raises(ConnectionRefusedError):
         connect(listener).close()
+
+
+class Unprivileged(socket.socket):
+    """A socket on a kernel that refuses the filters of a process without privileges."""
+
+    def setsockopt(self, *_arguments: Any, **_options: Any) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+def test_a_kernel_that_refuses_the_filter_lets_at_most_one_connection_wait() -> None:
+    with Unprivileged() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(128)
+        drop_new_connections(listening)
+        with socket.create_connection(listening.getsockname(), timeout=5):
+            with pytest.raises(TimeoutError):
+                socket.create_connection(listening.getsockname(), timeout=0.2).close()
+            listening.accept()[0].close()
 
 
 def test_a_drain_under_load_resets_no_accepted_connection(log: io.StringIO) -> None:

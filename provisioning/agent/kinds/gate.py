@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..node import Node
+from ..node import OUT_OF_USE, Node
 from ..results import fail, ok
 
 
@@ -13,5 +13,7 @@ def check(node: Node, item: dict[str, Any]) -> list[dict[str, Any]]:
     healthy, seen = node.is_healthy(item)
     if healthy:
         return [ok("responds", unit)]
+    if seen == OUT_OF_USE:
+        return [fail(f"{unit} responds", f"{url}: {seen}", f"journalctl -u tandem-health -u {unit}")]
     must = "" if url.startswith("tcp:") else f", must be {status}"
     return [fail(f"{unit} responds", f"{url}: {seen}{must}", f"journalctl -u {unit}")]

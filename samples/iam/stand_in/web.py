@@ -63,7 +63,7 @@ class Listener:
         if not self._server.draining:
             self._server.draining = True
             self._server.shutdown()
-            _drop_new_connections(self._server.socket)
+            drop_new_connections(self._server.socket)
             self._server.accept_waiting()
             self._server.socket.close()
         return self._server.wait_until_idle(deadline_s)
@@ -156,16 +156,23 @@ class _Server(ThreadingHTTPServer):
         return True
 
 
-def _drop_new_connections(listening: socket.socket) -> None:
+def drop_new_connections(listening: socket.socket) -> None:
     """Let the kernel drop new SYN packets of a listening socket; handshakes that have begun are completed.
 
     Otherwise a connection could be established between the last accept() and close(), which would reset it. The client
     repeats its SYN and is refused after the close.
+
+    Some kernels refuse a filter of a process without privileges (EPERM). A backlog of 0 drops SYN packets while one
+    connection waits for accept(), so at most that one is reset.
     """
     # A classic BPF program on the TCP header: drop a packet with SYN and without ACK (byte 13, bits 0x02 and 0x10).
     program = [(0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF)]
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *instruction) for instruction in program))
-    listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(program), ctypes.addressof(code)))
+    attached = struct.pack("HP", len(program), ctypes.addressof(code))
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, attached)
+    except PermissionError:
+        listening.listen(0)
 
 
 def _stop_reading(connection: socket.socket) -> None:

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from operations.errors import NoDeploymentError, OperationError
-from operations.health import check_cloud, make_table, to_json
+from operations.health import check_cloud, make_table, put_causes_first, to_json
 from operations.messages import print_error
 from operations.recorded import read_deployment
 from provisioning.errors import CloudApiError
@@ -114,6 +114,23 @@ def test_the_havip_must_point_to_the_master(answers: list[Any], level: Level, te
     api = FakeApi(*answers)
     (result,) = check_cloud(GROUP, states("iam-b"), api, clock=lambda: api.now, sleep=api.sleep)
     assert (result.level, result.seen) == (level, text)
+
+
+def test_a_havip_at_another_node_than_the_only_master_is_moved_by_a_switchover() -> None:
+    api = FakeApi([havip("ins-a")])
+    (result,) = check_cloud(GROUP, states("iam-b"), api, clock=lambda: api.now, sleep=api.sleep)
+    assert result.look_at.startswith("tandem switchover")
+    (result,) = check_cloud(GROUP, states(), api, clock=lambda: api.now, sleep=api.sleep)
+    assert "switchover" not in result.look_at, "refused without exactly one master"
+
+
+def test_a_failure_of_the_group_comes_before_its_consequences() -> None:
+    results = (fail("iam.example.com", "answer", "no answer", "nginx"), ok("group", "clocks", "within 2 s"),
+               fail("group", "HAVIP", "at iam-a", "tandem switchover"))  # fmt: skip
+    ordered = put_causes_first(HealthReport(results)).results
+    assert [(each.target, each.name) for each in ordered] == [
+        ("group", "HAVIP"), ("iam.example.com", "answer"), ("group", "clocks"),
+    ]  # fmt: skip
 
 
 def test_a_havip_that_was_deleted_is_reported() -> None:

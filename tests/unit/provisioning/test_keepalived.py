@@ -40,10 +40,33 @@ def test_vrrp_is_unicast_to_the_peers_only() -> None:
     assert "vrrp_strict" not in text
 
 
-def test_only_balanced_and_seed_refresh_gratuitous_arp() -> None:
-    assert "garp_master_refresh" not in conf(profile="fast")
-    assert "garp_master_refresh 5" in conf(profile="balanced")
-    assert "garp_master_refresh 5" in conf(profile="seed")
+def refreshing(**options: Any) -> list[str]:
+    """The virtual routers that repeat their announcements, such as "iam-a VI_1"."""
+    found: list[str] = []
+    for node in ("iam-a", "iam-b"):
+        for router in conf(node, **options).split("vrrp_instance ")[1:]:
+            found += [f"{node} {router.split()[0]}"] if "garp_master_refresh 5\n" in router else []
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "nodes"),
+    [
+        pytest.param({"profile": "balanced"}, ["iam-a VI_1", "iam-b VI_1"], id="balanced"),
+        pytest.param({"profile": "seed"}, ["iam-a VI_1", "iam-b VI_1"], id="seed"),
+        pytest.param({"profile": "fast"}, ["iam-b VI_1"], id="fast: the higher address wins"),
+        pytest.param({"profile": "fast", "mode": "preempt"}, ["iam-a VI_1"], id="fast: the higher priority wins"),
+        pytest.param({"profile": "fast", "mode": "dual-master", "virtual_ips": ("10.0.4.99", "10.0.4.98")},
+                     ["iam-a VI_1", "iam-b VI_2"], id="fast: each node wins one"),
+        pytest.param({"profile": "fast", "keepalived": {"garp": {"masterRefreshS": 5}}},
+                     ["iam-a VI_1", "iam-b VI_1"], id="set"),
+    ],
+)  # fmt: skip
+def test_the_node_that_stays_master_after_a_split_repeats_its_announcements(
+    options: dict[str, Any], nodes: list[str]
+) -> None:
+    """A HAVIP at the other node then returns within 5 s. If both repeated them, it would move all the time."""
+    assert refreshing(**options) == nodes
 
 
 def test_the_seed_profile_has_the_timing_of_the_lectures() -> None:

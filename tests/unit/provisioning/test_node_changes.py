@@ -19,17 +19,21 @@ from provisioning.errors import (
     SwitchoverError,
     UnreachableError,
 )
+from provisioning.health.node_checks import check_node
+from provisioning.health.results import CheckResult, Level
 from provisioning.inventory import RemoteNode
+from provisioning.kinds.file import File
 from provisioning.traffic.node_changes import (
     Group,
     demote,
+    drain_node,
     put_back_node,
     resume_node,
     retire,
     retired,
-    stay_out,
     take_out_node,
 )
+from provisioning.traffic.planned_switchover import switch_over
 
 VIP, VIP2 = "10.0.4.99", "10.0.4.98"
 UPSTREAMS = """upstream iam-apiserver {
@@ -502,18 +506,80 @@ def test_a_later_change_replaces_the_marks_of_a_killed_run(lab: Lab) -> None:
 
 def test_a_node_stays_out_for_the_time_that_the_operator_asks_for_and_comes_back(lab: Lab) -> None:
     commands: list[list[str]] = []
-    take_out_node(lab.changes, "iam-a")
     for name, system in lab.group.systems.items():
-        system.on_command = lambda argv, name=name: commands.append([name, *argv])
-    stay_out(lab.changes, 7200)
+
+        def record(argv: list[str], name: str = name) -> None:
+            commands.append([name, *argv])
+            if argv[0] == "ip":
+                lab.elect(name)
+
+        system.on_command = record
+    drain_node(lab.changes, "iam-a", 7200)
     restarted = {command[0] for command in commands if "--on-active=7200" in command}
     assert restarted == {"iam-a", "iam-b"}
-    for name, system in lab.group.systems.items():
-        system.on_command = lambda argv, name=name: lab.elect(name) if argv[0] == "ip" else None
     put_back_node(lab.changes, "iam-a")
     assert lab.is_as_before()
 
 
-def test_a_group_in_service_starts_no_timer(lab: Lab) -> None:
-    stay_out(lab.changes, 7200)
+def test_a_second_drain_and_a_switchover_are_refused_while_a_node_is_drained(lab: Lab) -> None:
+    drain_node(lab.changes, "iam-b", 3600)
+    for refused in (lambda: drain_node(lab.changes, "iam-a", 3600), lambda: switch_over(lab.changes, None)):
+        with pytest.raises(SwitchoverError, match="iam-b is out of service by `tandem drain`") as error:
+            refused()
+        assert error.value.look_at == "tandem undrain iam-b"
+    for name in ("iam-a", "iam-b"):
+        assert "server 10.0.4.21:8080 down" in lab.upstreams(name)
+        assert "server 10.0.4.20:8080 max_fails" in lab.upstreams(name)
+    drain_node(lab.changes, "iam-b", 3600)  # again, for longer
+    put_back_node(lab.changes, "iam-b")
     assert lab.is_as_before()
+    drain_node(lab.changes, "iam-a", 3600)
+
+
+def test_a_rollout_that_restores_the_upstreams_ends_a_drain(lab: Lab) -> None:
+    drain_node(lab.changes, "iam-b", 3600)
+    for system in lab.group.systems.values():
+        (system.root / "etc/nginx/conf.d/upstreams.conf").write_text(UPSTREAMS)
+    drain_node(lab.changes, "iam-a", 3600)
+    put_back_node(lab.changes, "iam-a")
+    assert lab.is_as_before()
+
+
+def test_a_node_that_is_put_back_does_not_end_the_drain_of_another(lab: Lab) -> None:
+    drain_node(lab.changes, "iam-a", 3600)
+    put_back_node(lab.changes, "iam-b")
+    assert lab.drained("iam-a")
+    for name, system in lab.group.systems.items():
+        assert "server 10.0.4.20:8080 down" in lab.upstreams(name)
+        assert system.timers
+    put_back_node(lab.changes, "iam-a")
+    assert lab.is_as_before()
+
+
+def test_the_health_of_each_node_shows_a_drain_as_a_warning_and_its_marks_not_as_drift(lab: Lab) -> None:
+    items = (File("/etc/nginx/conf.d/upstreams.conf", UPSTREAMS),)
+
+    def look(name: str) -> dict[str, CheckResult]:
+        state = check_node(lab.group.connect(lab.group.inventory.get(name)), items, (VIP,), "nonce")
+        return {each.name: each for each in state.results}
+
+    before = look("iam-a")["configuration"]
+    drain_node(lab.changes, "iam-b", 3600)
+    for name in ("iam-a", "iam-b"):
+        found = look(name)
+        assert found["configuration"] == replace(before, target=name)
+        assert found["drain"].level is Level.WARNING
+        assert found["drain"].seen.startswith("iam-b is drained by `tandem drain` until ")
+        assert found["drain"].look_at == "tandem undrain iam-b"
+    put_back_node(lab.changes, "iam-b")
+    assert "drain" not in look("iam-a")
+    take_out_node(lab.changes, "iam-b")  # not by an operator
+    assert "content differs" in look("iam-a")["configuration"].seen
+
+
+def test_a_drain_stops_nothing_so_it_announces_no_outage(lab: Lab) -> None:
+    drain_node(lab.changes, "iam-a", 3600)
+    assert not any("not available" in line for line in lab.reported)
+    put_back_node(lab.changes, "iam-a")
+    retire(lab.changes, "iam-a")
+    assert "iam-a: mariadb run on this node only and are not available meanwhile" in lab.reported

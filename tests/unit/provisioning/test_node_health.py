@@ -154,7 +154,11 @@ def test_the_command_for_a_full_disk_counts_the_files_of_an_overlay() -> None:
         pytest.param(
             {"run/tandem/nginx": "-254"}, {}, "fail VRRP: FAULT: nginx does not respond", id="in FAULT"
         ),
-        pytest.param({"run/tandem/drain-VI_1": "-10"}, {}, "fail VRRP: drained by", id="drained"),
+        pytest.param({"run/tandem/drain-VI_1": "-10"}, {}, "fail VRRP: drained by a rollout", id="drained"),
+        pytest.param(
+            {"run/tandem/drain-VI_1": "-10", "run/tandem/kept-out.json": '{"node": "iam-a", "until": 8200}'}, {},
+            "warning VRRP: drained by `tandem drain`", id="drained by an operator",
+        ),
         pytest.param({}, {"ActiveState": "inactive"}, "fail VRRP: keepalived is not running", id="stopped"),
     ],
 )  # fmt: skip
@@ -220,6 +224,21 @@ def test_a_gate_that_does_not_pass_is_an_error_with_what_was_seen_and_the_journa
     assert f"{UNIT} responds" in caught.value.message
     assert "502" in caught.value.seen
     assert "last line" in caught.value.seen
+
+
+def test_a_server_that_the_health_daemon_has_taken_out_of_use_is_not_blamed_on_its_unit(tmp_path: Path) -> None:
+    node = FakeNode(tmp_path)
+    node.status = "ConnectionRefusedError: [Errno 111] Connection refused"
+    (tmp_path / "run/tandem").mkdir(parents=True)
+    (tmp_path / "run/tandem/out.json").write_text('[["10.0.4.20", 8080]]')
+    (result,) = [each for each in health.health(node.node, units=[], checks=[GATE], virtual_ips=[], nonce="")["results"]
+                 if each["name"] != "disk"]  # fmt: skip
+    assert result["seen"].startswith(
+        "http://10.0.4.20:8080/healthz: taken out of use on this node by the health daemon"
+    )
+    assert result["look_at"] == f"journalctl -u tandem-health -u {UNIT}"
+    (tmp_path / "run/tandem/out.json").write_text('[["10.0.4.21", 8080]]')
+    assert any("ConnectionRefusedError" in line for line in node.check(GATE))
 
 
 # ---- the account for health checks -----------------------------------------------------------------------------------

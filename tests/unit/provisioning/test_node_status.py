@@ -173,5 +173,9 @@ def test_only_a_node_that_is_out_stays_out_longer(tmp_path: Path, *, out: bool) 
     system.on_command = commands.append
     if out:
         (system.root / put_back_timer.DRAIN_CONF.lstrip("/")).write_text("")
-    put_back_timer.stay_out(Node(root=str(system.root), runner=system.run, program=lambda: b""), seconds=7200)
+    agent = Node(root=str(system.root), runner=system.run, program=lambda: b"", wall_clock=lambda: 1000.0)
+    put_back_timer.stay_out(agent, name="iam-b", seconds=7200)
+    assert json.loads(agent.read(put_back_timer.KEPT_OUT) or "{}") == (
+        {"node": "iam-b", "until": 8200.0} if out else {}
+    )
     assert any("--on-active=7200" in command for command in commands) == out
