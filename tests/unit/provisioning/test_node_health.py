@@ -338,6 +338,20 @@ def test_a_new_policy_may_reach_the_authz_server_later(tmp_path: Path, iam: Fake
     assert account_results(tmp_path, iam)[1] == "ok authorization: allowed"
 
 
+def test_the_caches_are_refreshed_if_the_notice_of_a_new_policy_was_lost(tmp_path: Path, iam: FakeIam) -> None:
+    iam.denied = 1000
+    node = FakeNode(tmp_path)
+    node.node.request = iam.request
+
+    def run(argv: list[str], **options: object) -> Result:
+        if argv == ["systemctl", "start", "iam-refresh.service"]:
+            iam.denied = 0
+        return run_as_before(argv, **options)
+
+    run_as_before, node.node.run = node.node.run, run
+    assert node.check(ACCOUNT)[1] == "ok authorization: allowed"
+
+
 def test_a_policy_that_never_arrives_fails(tmp_path: Path, iam: FakeIam) -> None:
     iam.denied = 1000
     assert account_results(tmp_path, iam)[1].startswith("fail authorization: POST http://10.0.4.20:9090/v1/authz: 200")
