@@ -137,6 +137,12 @@ def with_unit(plan: Plan, items: Iterable[Item], unit: str) -> Plan:
     return dataclasses.replace(plan, commit=steps)
 
 
-def marked_as_changing(plan: Plan) -> Plan:
-    """The plan of VRRP settings, which records before its first change that the node's settings are unknown."""
-    return dataclasses.replace(plan, commit=(Step(Vrrp("changing"), "change"), *plan.commit))
+def marked_as_changing(plan: Plan, items: Iterable[Item]) -> Plan:
+    """The plan of VRRP settings, which records before its first change that the node's settings are unknown.
+
+    At its end it records them, also on a node whose record is the right one already: one that is eligible again.
+    """
+    vrrp = vrrp_of(items)
+    recorded = any(isinstance(step.item, Vrrp) for step in plan.commit)
+    last = (Step(vrrp, "change"),) if vrrp is not None and not recorded else ()
+    return dataclasses.replace(plan, commit=(Step(Vrrp("changing"), "change"), *plan.commit, *last))

@@ -76,15 +76,14 @@ def change_vrrp(
             report(
                 f"{keeper.name}: changing the VRRP settings; the virtual IP is interrupted for a few seconds at most"
             )
-            changed |= commit_part(
-                by_name[keeper.name], _changing(by_name[keeper.name].plan), version, token, deadline_s=COMMIT_S
-            )
+            change = by_name[keeper.name]
+            changed |= commit_part(change, _changing(change.plan, change), version, token, deadline_s=COMMIT_S)
             if holders:
                 wait.until(lambda: _not_one_master([by_name[keeper.name]], inventory.virtual_ips))
         for change in changes:
             if keeper is None or change.node.name != keeper.name:
                 plan = with_unit(change.plan, change.items, UNIT) if change.node.name in stopped else change.plan
-                changed |= commit_part(change, _changing(plan), version, token, deadline_s=COMMIT_S)
+                changed |= commit_part(change, _changing(plan, change), version, token, deadline_s=COMMIT_S)
     except ProvisioningError as error:
         if stopped:
             error.message += f"; keepalived stays stopped on {', '.join(stopped)}, so that there is one master"
@@ -130,8 +129,8 @@ def _move(
     move_to_peers(leaving.connection, state, [(keeper.connection, peer)], confirm, report)
 
 
-def _changing(plan: Plan) -> Plan:
-    return marked_as_changing(plan) if plan else plan
+def _changing(plan: Plan, change: NodeChange) -> Plan:
+    return marked_as_changing(plan, change.items) if plan else plan
 
 
 @dataclass(frozen=True, slots=True)

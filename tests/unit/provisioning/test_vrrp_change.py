@@ -24,6 +24,7 @@ from provisioning.rollout.rollout import RolloutResult, roll_out
 NODES = ("iam-a", "iam-b")
 VIP = "10.0.4.99"
 CONF = "/etc/keepalived/keepalived.conf"
+APART = (CONF, "unit keepalived", "VRRP settings")
 
 
 def manifests(router_id: int, nginx: str = "1") -> dict[str, Manifest]:
@@ -245,3 +246,13 @@ def test_in_dual_master_mode_both_virtual_ips_stay_with_one_node_and_return_afte
 def read_drain(group: FakeGroup, name: str, router: int) -> str:
     file = group.systems[name].root / f"run/tandem/drain-VI_{router}"
     return file.read_text().strip() if file.exists() else "0"
+
+
+def test_a_node_that_is_eligible_again_records_its_settings_although_they_are_those_of_before(group: FakeGroup) -> None:
+    """Without keepalived it kept the record of the group that it belonged to."""
+    former = dict(manifests(52))
+    former["iam-b"] = Manifest("iam-b", tuple(item for item in former["iam-b"].items if item.label not in APART))
+    deploy(group, former)
+    assert group.systems["iam-b"].units["keepalived"] != "active"
+    deploy(group, manifests(51))
+    assert drift(group.inventory, manifests(51), {}, connect=group.connect) == {}
