@@ -11,6 +11,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pulumi
@@ -98,7 +99,7 @@ class LastDeployment:
             if failed:
                 await self._run(node_changes.resume_node, node)
             else:
-                await self._run(node_changes.put_back_node, node)
+                await self._run(partial(node_changes.put_back_node, changed=True), node)
         except ProvisioningError as error:
             pulumi.log.warn(str(error))
 

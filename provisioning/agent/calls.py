@@ -55,6 +55,7 @@ READING: dict[str, Callable[..., Any]] = {
     "services": serving.services,
     "finish_requests": drain.finish_requests,
     "kept_out": kept_out.kept_out,
+    "preferred": drain.preferred,
     "preferred_while_drained": drain.preferred_while_drained,
     "put_back": put_back.put_back,
     "status": status.status,

@@ -164,6 +164,11 @@ def preferred_while_drained(node: Node) -> list[str]:
     return [address for address in settings["preferred"] if address in drained]
 
 
+def preferred(node: Node) -> list[str]:
+    """The virtual IPs that this node gets back from a healthy peer."""
+    return list(_settings(node)["preferred"])
+
+
 def retire(node: Node, *, units: list[str] | None = None) -> list[str]:
     """Stop units, by default those of the last rollout, in reverse order. Returns those that ran."""
     chosen = read_node_file(node)["units"] if units is None else units

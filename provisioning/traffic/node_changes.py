@@ -133,20 +133,24 @@ def demote(group: Group, name: str) -> None:
             _check_group_serves_without(group, name, around)
 
 
-def put_back_node(group: Group, name: str, *, deadline_s: float = BOOT_DEADLINE_S) -> tuple[Switchover, ...]:
+def put_back_node(
+    group: Group, name: str, *, deadline_s: float = BOOT_DEADLINE_S, changed: bool = False
+) -> tuple[Switchover, ...]:
     """Wait until the node serves, then put it back into service. Returns the virtual IPs that it got back.
+
+    `changed`: its instance was changed meanwhile (out_of_service.put_back).
 
     Raises ProvisioningError: the node does not serve. The others do not use it then.
     """
-    return _put_back(group, name, deadline_s, resume=False)
+    return _put_back(group, name, deadline_s, resume=False, changed=changed)
 
 
 def resume_node(group: Group, name: str) -> None:
     """Start the units that `retire` has stopped, then put the node back into service. Raises ProvisioningError."""
-    _put_back(group, name, RESUME_DEADLINE_S, resume=True)
+    _put_back(group, name, RESUME_DEADLINE_S, resume=True, changed=True)
 
 
-def _put_back(group: Group, name: str, deadline_s: float, *, resume: bool) -> tuple[Switchover, ...]:
+def _put_back(group: Group, name: str, deadline_s: float, *, resume: bool, changed: bool) -> tuple[Switchover, ...]:
     began = group.now()
     with connected(group, name, deadline_s=deadline_s) as around:
         if not isinstance(around, Surroundings):
@@ -157,7 +161,7 @@ def _put_back(group: Group, name: str, deadline_s: float, *, resume: bool) -> tu
         if resume:
             around.leaving.call([{"do": "resume"}], deadline_s=300)
         _wait_until_it_serves(group, around, deadline_s - (group.now() - began))
-        return put_back(around)
+        return put_back(around, changed=changed)
 
 
 def _wait_until_it_serves(group: Group, around: Surroundings, deadline_s: float) -> None:

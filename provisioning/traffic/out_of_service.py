@@ -100,14 +100,19 @@ def leave_upstreams(around: Surroundings, ports: Collection[int] | None = None) 
         around.report(f"{node.name}: {remaining} requests were still in progress after {REQUESTS_DEADLINE_S:.0f} s")
 
 
-def put_back(around: Surroundings) -> tuple[Switchover, ...]:
-    """Put a node back into all upstreams, and end its drain. Does nothing to another node, or to one in service."""
+def put_back(around: Surroundings, *, changed: bool = False) -> tuple[Switchover, ...]:
+    """Put a node back into all upstreams, and end its drain. Does nothing to another node, or to one in service.
+
+    A node that was `changed` may have booted since it was taken out, which ends its drain. It gets its preferred
+    virtual IPs back nevertheless, and not only after `preempt_delay`.
+    """
     balancing = [each for each in (around.leaving, *around.others) if each.node.eligible]
     join = {"do": "join", "address": around.leaving.node.private_address}
     in_parallel(balancing, lambda each: each.call([join]))
     if not around.leaving.node.eligible:
         return ()
-    preferred: list[str] = around.leaving.call([{"do": "preferred_while_drained"}])[0]
+    question = "preferred" if changed else "preferred_while_drained"
+    preferred: list[str] = around.leaving.call([{"do": question}])[0]
     return take_back(around.leaving, preferred, around.others, around.confirm, around.report)
 
 

@@ -268,6 +268,27 @@ def test_a_node_that_takes_its_virtual_ip_back_asks_the_clients_of_the_peer_to_l
     assert not (lab.group.systems["iam-b"].root / "run/tandem/nginx-drain.conf").exists()
 
 
+def test_a_node_that_has_booted_for_its_change_gets_its_virtual_ip_back_too(tmp_path: Path) -> None:
+    """The boot ends the drain, and keepalived alone would wait for `preempt_delay`."""
+    lab = Lab(tmp_path, virtual_ips=(VIP, VIP2))
+    lab.group.held_by("iam-b", VIP2)
+    root, peer = (lab.group.systems[name].root for name in ("iam-a", "iam-b"))
+    settings = json.loads((root / "etc/tandem/switchover.json").read_text())
+    (root / "etc/tandem/switchover.json").write_text(json.dumps({**settings, "preferred": [VIP]}))
+    take_out_node(lab.changes, "iam-a")
+    for file in (root / "run/tandem").glob("drain-*"):
+        file.write_text("0\n")
+
+    def preempt(argv: list[str]) -> None:
+        if argv[0] == "ip" and (peer / "run/tandem/nginx-drain.conf").exists():
+            lab.group.held_by("iam-a")
+
+    lab.group.systems["iam-a"].on_command = preempt
+    assert put_back_node(lab.changes, "iam-a") == (), "nothing has ended its drain but an operator"
+    assert [move.address for move in put_back_node(lab.changes, "iam-a", changed=True)] == [VIP]
+    assert lab.confirmed[-1] == (VIP, "iam-a")
+
+
 @pytest.mark.parametrize(
     ("silent", "lost"),
     [(":8080/", "iam-apiserver"), ("10.0.4.21/healthz", "nginx"), ("127.0.0.1/healthz", VIP)],
