@@ -24,7 +24,8 @@ def demote(group: Group, name: str) -> None:
     _keep("demote", group, name)
 
 
-def put_back_node(group: Group, name: str) -> None:
+def put_back_node(group: Group, name: str, *, changed: bool) -> None:
+    assert changed, "the hooks put back nodes whose instance was changed"
     _keep("put back", group, name)
 
 
