@@ -49,9 +49,8 @@ class LogReader:
         Raises NodeError, for example because of a wrong time.
         """
         found = in_parallel(self.nodes, lambda node: self._read_one(node, since, lines))
-        return sorted(
-            (line for each in found for line in each), key=lambda line: line.at
-        )  # stable: a traceback stays whole
+        # The sort is stable, so a traceback, whose lines may have the same time, stays whole.
+        return sorted((line for each in found for line in each), key=lambda line: line.at)
 
     def follow(self, since: str, lines: int, sleep: Callable[[float], None] = time.sleep) -> Iterator[Line]:
         """Yield the lines of `read`, then new ones until the caller stops. Raises NodeError."""

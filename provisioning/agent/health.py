@@ -177,9 +177,9 @@ def _vrrp(node: Node, held: list[str]) -> dict[str, Any]:
     settings = json.loads(node.read("/etc/tandem/switchover.json") or "{}")
     if not is_started(node, "keepalived"):
         return fail("VRRP", "keepalived is not running: this node cannot take over", "journalctl -u keepalived")
-    if drained_routers(node) and kept_out(node):
-        return warning("VRRP", "drained by `tandem drain`", "tandem undrain")
     if drained_routers(node):
+        if kept_out(node):
+            return warning("VRRP", "drained by `tandem drain`", "tandem undrain")
         return fail(
             "VRRP",
             "drained by a rollout or an interrupted switchover: cannot take over",

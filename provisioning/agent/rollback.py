@@ -16,6 +16,7 @@ from .systemd import (
     add_pending,
     bring_up,
     catch_up,
+    disable,
     read_pending,
     read_unit_files,
     reset_crashes,
@@ -105,8 +106,7 @@ def _stop_new_units(node: Node, states: dict[str, _State]) -> list[str]:
             done.append("stopped " + unit)
         if state.get("enabled") and not before.enabled:
             node.before("disable " + unit)
-            node.run_checked(f"unit {unit}", ["systemctl", "disable", "-q", unit])
-            done.append("disabled " + unit)
+            done += disable(node, unit)
     return done
 
 

@@ -141,7 +141,7 @@ def bring_up(node: Node, unit: str, *, enabled: bool, running: bool) -> list[str
     pending = [action for action in read_pending(node) if action.split(" ", 1)[-1] == unit]
     if enabled != bool(state.get("enabled")):
         node.before("enable " + unit)
-        done += _enable(node, unit) if enabled else _disable(node, unit)
+        done += _enable(node, unit) if enabled else disable(node, unit)
     if not running:
         if state.get("active"):
             node.before("stop " + unit)
@@ -172,7 +172,7 @@ def bring_down(node: Node, unit: str) -> list[str]:
         done.append("stopped " + unit)
     if state.get("loaded") and state.get("enabled"):
         node.before("disable " + unit)
-        done += _disable(node, unit)
+        done += disable(node, unit)
     return done
 
 
@@ -191,6 +191,11 @@ def _enable(node: Node, unit: str) -> list[str]:
     return ["enabled " + unit]
 
 
+def disable(node: Node, unit: str) -> list[str]:
+    node.run_checked(f"unit {unit}", ["systemctl", "disable", "-q", unit])
+    return ["disabled " + unit]
+
+
 def read_unit_files(node: Node) -> None:
     node.run_checked("daemon-reload", ["systemctl", "daemon-reload"])
     node.unit_files_changed = node.units_enabled = False
@@ -200,8 +205,3 @@ def catch_up(node: Node) -> None:
     """Let systemd read its unit files, if it does not know them, or shows enabled units as they were."""
     if node.unit_files_changed or node.units_enabled:
         read_unit_files(node)
-
-
-def _disable(node: Node, unit: str) -> list[str]:
-    node.run_checked(f"unit {unit}", ["systemctl", "disable", "-q", unit])
-    return ["disabled " + unit]

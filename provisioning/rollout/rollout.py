@@ -149,7 +149,14 @@ def _change(
     _stage_all(changes, version, token)
     report("all nodes accepted the candidates")
     with _commit_began():
-        return _commit(inventory, changes, version, token, report, confirm=confirm)
+        stop_demoted(inventory, changes, token, report, confirm)
+        changed = commit_in_order(inventory, changes, version, token, report, confirm=confirm)
+        preferred = [(change.connection, vrrp.preferred) for change in changes if (vrrp := vrrp_of(change.items))]
+        return_preferred(preferred, inventory.virtual_ips, confirm, report)
+        changed = remove_all(changes, changed, token)
+        held_data.record(changes, token)
+        _follow_audit_record(changes, token)
+    return changed
 
 
 def _stage_all(changes: Sequence[NodeChange], version: Version, token: str) -> None:
@@ -167,25 +174,6 @@ def _commit_began() -> Generator[None]:
     except ProvisioningError as error:
         error.commit_began = True
         raise
-
-
-def _commit(
-    inventory: Inventory,
-    changes: Sequence[NodeChange],
-    version: Version,
-    token: str,
-    report: Callable[[str], None],
-    *,
-    confirm: Confirm,
-) -> Mapping[str, tuple[str, ...]]:
-    stop_demoted(inventory, changes, token, report, confirm)
-    changed = commit_in_order(inventory, changes, version, token, report, confirm=confirm)
-    preferred = [(change.connection, vrrp.preferred) for change in changes if (vrrp := vrrp_of(change.items))]
-    return_preferred(preferred, inventory.virtual_ips, confirm, report)
-    changed = remove_all(changes, changed, token)
-    held_data.record(changes, token)
-    _follow_audit_record(changes, token)
-    return changed
 
 
 def _follow_audit_record(changes: Sequence[NodeChange], token: str) -> None:
