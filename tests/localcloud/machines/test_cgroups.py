@@ -58,6 +58,19 @@ def test_groups_are_created_while_the_last_other_machine_removes_the_clouds_grou
     assert not any(directory.parent.exists() for directory in ann.directories())
 
 
+def test_machines_are_not_delayed_by_other_processes_of_the_host() -> None:
+    """Without a larger share all machines together count as one process of the host."""
+    machine = Cgroup(f"{_CLOUD}3/ins-ann")
+    machine.create()
+    try:
+        for group in (Cgroup("localcloud"), Cgroup(f"{_CLOUD}3"), machine):
+            files = [each / name for each in group.directories() for name in ("cpu.shares", "cpu.weight")]
+            shares = {file.name: int(file.read_text()) for file in files if file.exists()}
+            assert shares in ({"cpu.shares": 10 * 1024}, {"cpu.weight": 10 * 100}), (group, shares)
+    finally:
+        machine.remove()
+
+
 def test_a_machine_is_inspected_and_removed_while_systemd_inside_removes_its_groups() -> None:
     machine = Cgroup(f"{_CLOUD}2/ins-ann")
 
