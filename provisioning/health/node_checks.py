@@ -16,6 +16,7 @@ from provisioning.health.public_checks import judge_validity
 from provisioning.health.results import CheckResult, Level, fail, merge_successes, ok, warning
 from provisioning.kinds.base import Item, Phase
 from provisioning.kinds.file import File
+from provisioning.kinds.old_archives import OldArchives
 from provisioning.kinds.unit import CRASHES, Unit
 from provisioning.plan import Plan, describe, make_plan
 from provisioning.ssh.agent_calls import Connection
@@ -127,7 +128,15 @@ def _configuration(name: str, items: Sequence[Item], facts: Facts, revision: str
     if not lines:
         return ok(name, "configuration", "as deployed")
     more = f"; and {len(lines) - _SHOWN_DRIFT} more" if len(lines) > _SHOWN_DRIFT else ""
-    return fail(name, "configuration", "; ".join(lines[:_SHOWN_DRIFT]) + more, remedy_of(plan))
+    result = warning if _are_leftovers(plan) else fail
+    return result(name, "configuration", "; ".join(lines[:_SHOWN_DRIFT]) + more, remedy_of(plan))
+
+
+def _are_leftovers(plan: Plan) -> bool:
+    """Whether everything that is deployed is in place, beside what a change that was undone has left on the node."""
+    steps = (*plan.prepare, *plan.commit)
+    to_do = plan.pending or plan.unfinished is not None or plan.drained
+    return not to_do and all(isinstance(step.item, OldArchives) for step in steps)
 
 
 def remedy_of(plan: Plan) -> str:

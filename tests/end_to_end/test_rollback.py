@@ -53,8 +53,8 @@ def refused(lab: Lab, *arguments: str) -> str:
 def serving(deployed: Lab) -> Iterator[Lab]:
     yield deployed
     wait_until(
-        lambda: deployed.operator("tandem", "health", "--stack", "local", check=False).returncode,
-        (0).__eq__,
+        lambda: deployed.operator("tandem", "health", "--stack", "local", check=False),
+        lambda health: health.returncode == 0,
         deadline_s=30,
         what="healthy group",
     )

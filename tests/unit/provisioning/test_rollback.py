@@ -472,6 +472,19 @@ def test_health_shows_a_rejected_revision(group: FakeGroup) -> None:
     assert configuration_health(group, "3", "another")["iam-a"] == (Level.OK, "as deployed")
 
 
+def test_health_warns_of_what_a_release_that_was_undone_has_left(group: FakeGroup) -> None:
+    deploy(group, "1")
+    group.held_by("iam-a")
+    expect_failure(group)
+    found = configuration_health(group, "1", "another")
+    assert found["iam-a"] == (Level.OK, "as deployed")
+    level, seen = found["iam-b"]
+    assert level is Level.WARNING
+    assert "file /etc/extra.conf: no longer in the manifest" in seen
+    (group.systems["iam-b"].root / "etc/nginx/nginx.conf").write_text("changed by hand")
+    assert configuration_health(group, "1", "another")["iam-b"][0] is Level.FAIL
+
+
 def _cut(broken: object) -> None:
     if broken:
         raise UnreachableError("the SSH connection broke")
