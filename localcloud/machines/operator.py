@@ -74,6 +74,8 @@ def enter_operator(paths: Paths, command: str) -> dict[str, str]:
 def enter_client(paths: Paths) -> dict[str, str]:
     """Move this process to the internet namespace."""
     _enter(paths, names.INTERNET)
+    # As the nodes' share of the processor (cgroups.py): a client is another computer, which nodes cannot delay.
+    os.setpriority(os.PRIO_PROCESS, 0, -10)
     return _environment(paths)
 
 

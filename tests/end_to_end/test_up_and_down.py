@@ -47,6 +47,10 @@ def test_plain_http_is_redirected_to_https(deployed: Lab) -> None:
     assert f"location: https://{DOMAINS[0]}/login" in answer.stdout.lower()
 
 
+def test_nodes_do_not_delay_a_client(deployed: Lab) -> None:
+    assert deployed.client("nice").stdout.strip() == "-10"
+
+
 def test_the_outputs_are_complete_and_correct(deployed: Lab) -> None:
     outputs = deployed.outputs()
     assert outputs["public_ip"].startswith("203.0.113.")
