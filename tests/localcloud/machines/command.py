@@ -128,12 +128,13 @@ def _lines(path: Path) -> list[str]:
         return []  # the process has ended
 
 
-# Memory that is not cache: of processes, of files in memory, of the kernel.
-_HELD = {"AnonPages", "Shmem", "SUnreclaim", "KernelStack", "PageTables", "Percpu"}
+# Of files in memory and of the kernel. That of processes is left out: LocalCloud.left lists the cloud's own, and the
+# memory of others on this host varies by gigabytes.
+_HELD = {"Shmem", "SUnreclaim", "Percpu"}
 
 
 def held_mib() -> float:
-    """Memory of this host that cannot be reclaimed."""
+    """Memory of this host that cannot be reclaimed and belongs to no process."""
     rows = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
     return sum(int(row[1]) for row in rows if row[0].rstrip(":") in _HELD) / 1024
 
