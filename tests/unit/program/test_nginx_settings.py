@@ -9,6 +9,7 @@ from certificate_samples import issue
 from settings_samples import EXTERNAL, GIVEN, parse, problems_of, sections, with_value, with_values
 
 HOST = "www.example.com"
+WILDCARD = ("*.example.com", "any.example.com")  # and the name that stands for it
 WEB = {"web": {"servers": [{"address": "10.0.9.1", "port": 7000}]}}
 
 
@@ -94,6 +95,19 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
      "zoneKib must be at least 66 with 32 servers (got 64)"),
     ("not served", site(https=False), "nginx.sites[0]", "http must be serve without https"),
     ("hosts twice", site(hosts=["iam.api.example.com"]), "nginx.sites[0].hosts[0]", "also in tandem:domains.api"),
+    ("a wildcard and the name that stands for it", {"upstreams": WEB, "sites": [
+        {"hosts": [host, f"{host}.org"], "root": "/srv/x"} for host in WILDCARD]}, "nginx.sites[1].hosts[0]",
+     "cannot be any.example.com with *.example.com in tandem:nginx.sites[0].hosts[0]"),
+    ("both as further hosts", site(hosts=[HOST, *reversed(WILDCARD)]), "nginx.sites[0].hosts[2]",
+     "cannot be *.example.com with any.example.com"),
+    ("a certificate for both", {"upstreams": WEB, "streams": [
+        {"port": 7000 + n, "upstream": "web", "tls": {"host": host}} for n, host in enumerate(WILDCARD)]},
+     "nginx.streams[1].tls.host", "cannot be any.example.com with *.example.com"),
+    *((f"a site named {name}", site(hosts=[name, HOST]), "nginx.sites[0].hosts[0]", "which stands for an IAM service")
+      for name in ("api", "authz")),
+    *((f"a site for {host}", site(hosts=[HOST, host]), "nginx.sites[0].hosts[1]", "the name of each host for itself")
+      for host in ("localhost", "www.localhost", "*.localhost")),
+    ("an empty host", site(hosts=[""]), "nginx.sites[0].hosts[0]", "has an invalid format"),
     ("locations twice", site(locations=[{"path": "/", "proxy": "web"}, {"path": "/", "match": "^~", "proxy": "web"}]),
      "nginx.sites[0]", "locations must differ"),
     ("two defaults", {"sites": [{"hosts": [f"{n}.example.com"], "default": True, "root": "/srv/x"} for n in "ab"]},

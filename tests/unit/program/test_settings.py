@@ -253,6 +253,8 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
     ("tag with an exclamation mark", {"tags": {"owner": "Ann!"}}, "tags.owner", "(got 'Ann!')"),
     ("tag that YAML parses as a number", {"tags": {"release": 1.1}}, "tags.release", "must be text, in quotes (got 1.1)"),
     ("7 tags", {"tags": {f"t{i}": "x" for i in range(7)}}, "tags", "must contain at most 6 tags (got 7)"),
+    ("a system database", {"data": {"database": "mysql"}}, "data", "database cannot be mysql"),
+    ("the administrator as account", {"data": {"username": "root"}}, "data", "username cannot be root"),
     ("misspelled time zone", {"system": {"timeZone": "Asia/Shanghia"}}, "system.timeZone", "did you mean Asia/Shanghai?"),
     ("abbreviation as time zone", {"system": {"timeZone": "CST"}}, "system.timeZone", "must be a name of the time zone database"),
     ("text for protect", {"protect": "perhaps"}, "protect", "(got perhaps)"),
