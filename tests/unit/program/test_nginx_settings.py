@@ -84,6 +84,15 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
      "a $ that begins no variable"),
     ("a dollar sign in quotes", location(redirect={"to": "/x$"}), f"{LOCATION}.redirect.to",
      "a $ that begins no variable"),
+    *((f"a price of {text}", location(respond={"body": f"It costs {text}"}), f"{LOCATION}.respond.body",
+       "a $ that begins no variable") for text in ("$0", "${5}", "${x")),
+    ("a price that is a group", location(respond={"body": "It costs $5"}), LOCATION, "respond.body cannot contain $5"),
+    ("a group that the path lacks", location(path="^/(x)/(y)$", match="~", errorPages={404: {"body": "$1 $3"}},
+     root="/srv/x"), LOCATION, "errorPages.404.body cannot contain $3: the path has 2 groups"),
+    ("a group in a key", location(proxy="web", cache={"validS": 60, "key": "$host$1"}), LOCATION,
+     "cache.key cannot contain $1"),
+    ("a dollar sign in a key", upstream(method="hash", hashKey="$arg_user$"), "upstreams.web.hashKey",
+     "a $ that begins no variable"),
     ("a header twice", location(proxy="web", requestHeaders={"Host": "a", "host": "b"}), f"{LOCATION}.requestHeaders",
      "must contain each header once, in upper or lower case (got Host twice)"),
     ("a size beyond all bounds", {"clientMaxBodySize": "99999999999g"}, "nginx.clientMaxBodySize", "invalid format"),
@@ -152,6 +161,11 @@ def test_a_wrong_setting_is_refused_with_the_reason(nginx: dict[str, Any], key: 
     wanted = f"tandem:{key}" if key.startswith("nginx") else f"tandem:nginx.{key}"
     assert wanted in problems, problems
     assert text in problems[wanted]
+
+
+def test_a_body_can_contain_the_groups_of_its_path() -> None:
+    path = {"path": "^/(x)/(y)$", "match": "~", "respond": {"body": "$2 of $1 on ${host}"}}
+    assert problems_of(with_value(sections(), "nginx", site(locations=[path]))) == ()
 
 
 def test_a_stream_can_have_the_port_of_servers_on_which_nginx_does_not_run() -> None:
