@@ -10,7 +10,7 @@ from settings.access import AccessSettings
 from settings.base import PRIVATE_NETWORKS
 from settings.network import NetworkSettings
 from settings.nginx import NginxSettings
-from settings.nodes import NodesSettings
+from settings.nodes import ELIGIBLE_NODES, NodesSettings
 from settings.problems import Problem
 from settings.virtual_ip import VirtualIpSettings
 
@@ -146,20 +146,40 @@ def check_admin_cidrs(access: AccessSettings) -> Iterator[Problem]:
             yield Problem(f"tandem:access.adminCidrs[{index}]", f"must be unique (got {cidr} twice)")
 
 
-def check_security_group_has_room(
+def count_rules(nodes: NodesSettings, access: AccessSettings, nginx: NginxSettings) -> dict[str, int]:
+    """The number of incoming rules of each security group (components/firewall.py), by its name there."""
+    ssh = 1 if access.mode == "bastion" else len(access.admin_cidrs)
+    members = len(nodes.members)
+    sizes = {"eligible": _WEB_RULES + ssh + members + _stream_rules(nginx)}
+    if members > ELIGIBLE_NODES:
+        sizes["application"] = ssh + members + ELIGIBLE_NODES * len(nginx.udp_ports())
+    if access.mode == "bastion":
+        sizes["bastion"] = len(access.admin_cidrs)
+    return sizes
+
+
+def _stream_rules(nginx: NginxSettings) -> int:
+    return sum(len(stream.allow) or 1 for stream in nginx.streams)
+
+
+def check_security_groups_have_room(
     nodes: NodesSettings, access: AccessSettings, nginx: NginxSettings
 ) -> Iterator[Problem]:
-    """Count the rules of the eligible nodes (components/firewall.py)."""
-    ssh = 1 if access.mode == "bastion" else len(access.admin_cidrs)
-    others = _WEB_RULES + ssh + len(nodes.members)
-    streams = sum(len(stream.allow) or 1 for stream in nginx.streams)
-    if streams and others + streams > _MAX_RULES:
-        yield Problem(
-            "tandem:nginx.streams",
-            f"must need at most {_MAX_RULES - others} rules of the security group, one for each stream and network in "
-            f"its allow (got {streams}): it can have {_MAX_RULES}, and SSH, the nodes and the sites need {others}; "
-            "combine networks in allow",
-        )
+    for group, count in count_rules(nodes, access, nginx).items():
+        if count <= _MAX_RULES:
+            continue
+        limit = f"the security group of the {group} nodes can have {_MAX_RULES} rules and would have {count}"
+        if group == "eligible" and (streams := _stream_rules(nginx)):
+            yield Problem(
+                "tandem:nginx.streams",
+                f"must need at most {_MAX_RULES - count + streams} rules, one for each stream and network in its allow "
+                f"(got {streams}): {limit}; combine networks in allow",
+            )
+        elif group == "application" and nginx.udp_ports():
+            yield Problem("tandem:nginx.upstreams", f"must have fewer ports of servers that receive UDP: {limit}")
+        else:
+            bastion = limit.replace("the bastion nodes", "the bastion")
+            yield Problem("tandem:access.adminCidrs", f"must contain fewer networks: {bastion}; combine them")
 
 
 RULES = (
@@ -174,5 +194,5 @@ RULES = (
     check_bandwidth_limit,
     check_node_names_are_unique,
     check_admin_cidrs,
-    check_security_group_has_room,
+    check_security_groups_have_room,
 )

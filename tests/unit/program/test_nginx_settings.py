@@ -148,7 +148,7 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
      "must be unique"),
     ("a network twice", stream(allow=["10.0.0.0/8", "10.0.0.0/8"]), "nginx.streams[0]", "(got 10.0.0.0/8 twice)"),
     ("more networks than rules of a security group", stream(allow=[f"10.{n}.0.0/16" for n in range(96)]),
-     "nginx.streams", "must need at most 95 rules of the security group"),
+     "nginx.streams", "must need at most 95 rules, one for each stream and network"),
     ("UDP to a TCP service", stream(protocol="udp", upstream="iam-apiserver"), "nginx.streams[0].upstream",
      "cannot be iam-apiserver with protocol udp: services listen on TCP ports"),
     ("url-hash for TCP", {**stream(), **upstream(method="url-hash")}, "nginx.streams[0].upstream", "TCP has no URL"),
@@ -175,6 +175,18 @@ def test_a_stream_can_have_the_port_of_servers_on_which_nginx_does_not_run() -> 
     for address in ("10.0.9.1", "db.example.com", "iam-c"):
         nginx = {**stream(port=6443), **server(address=address, port=6443)}
         assert problems_of(with_value(values, "nginx", nginx)) == ()
+
+
+def test_the_security_group_of_the_application_nodes_has_room_for_the_ports_of_udp_servers() -> None:
+    members = [*sections()["nodes"]["members"], {"name": "iam-c", "address": "10.0.4.22"}]
+    names = {f"dns{number}": 5000 + number for number in range(50)}
+    nginx = {
+        "upstreams": {name: {"servers": [{"address": "iam-c", "port": port}]} for name, port in names.items()},
+        "streams": [{"port": port, "protocol": "udp", "upstream": name} for name, port in names.items()],
+    }
+    (problem,) = problems_of(with_values(sections(), {"nodes.members": members, "nginx": nginx}))
+    assert problem.key == "tandem:nginx.upstreams"
+    assert "the security group of the application nodes can have 100 rules" in problem.text
 
 
 _NO_IAM = {"iam": {"enabled": False}}

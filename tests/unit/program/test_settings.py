@@ -166,6 +166,10 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
     ("one domain for both services", {"domains.authz": "iam.api.example.com"}, "domains.authz", "must differ from domains.api"),
     ("domains of another zone", {"dns": {"zone": "example.org"}}, "domains.api", "must be in the DNS zone example.org"),
     ("TTL 0", {"dns": {"zone": "example.com", "ttlS": 0}}, "dns.ttlS", "(got 0)"),
+    ("more networks than rules of a security group", {"access.adminCidrs": [f"10.{n}.0.0/16" for n in range(97)]}, "access.adminCidrs",
+     "the security group of the eligible nodes can have 100 rules and would have 101"),
+    ("more networks than rules of the bastion's", {"access": {"mode": "bastion", "adminCidrs": [f"10.{n}.0.0/16" for n in range(101)]}},
+     "access.adminCidrs", "the security group of the bastion can have 100 rules and would have 101"),
     # alarms
     ("alarms without receivers", {"alarms": {"enabled": True}}, "alarms.receivers", "must contain userIds, groupIds or urls"),
     ("four callback URLs", {"alarms": {"receivers": {"urls": [f"https://x.example.com/{i}" for i in range(4)]}}},
