@@ -13,6 +13,7 @@ import pulumi
 from provisioning.deployment import BASTION
 from provisioning.exports import Exports
 from settings.data import DataLocation
+from settings.nodes import ELIGIBLE_NODES
 from settings.problems import Problem
 from settings.sections import Settings
 
@@ -175,6 +176,28 @@ def check_node_removals(settings: Settings, deployed: Exports) -> Iterator[Probl
         )
 
 
+def check_nodes_that_leave_stay_reachable(settings: Settings, deployed: Exports) -> Iterator[Problem]:
+    """A node is taken out of service through the current bastion, after the security groups have changed."""
+    access, bastion = settings.access, deployed.inventory.bastion
+    current = f"bastion at {bastion.private_address}" if bastion is not None else "no bastion"
+    requested = f"bastion at {access.bastion.address}" if access.mode == "bastion" else "no bastion"
+    eligible = {node.name for node in settings.nodes.members[:ELIGIBLE_NODES]}
+    members = {node.name for node in settings.nodes.members}
+    leaving = [
+        node.name
+        for node in deployed.inventory.nodes
+        if node.name not in members or (node.eligible and node.name not in eligible)
+    ]
+    if leaving and current != requested:
+        names = ", ".join(leaving)
+        yield Problem(
+            "tandem:access",
+            f"must keep its bastion in the `up` that takes {names} out of the group or of the eligible nodes (current "
+            f"{current}, requested {requested}), because {names} would not be reachable for it.\n"
+            "Change tandem:access in an `up` before or after.",
+        )
+
+
 def check_deployment_key(settings: Settings, deployed: Exports) -> Iterator[Problem]:
     key, requested = "tandem:credentials.generation.deploymentKey", settings.credentials.generation_of("deploymentKey")
     current = deployed.key_generations[-1]
@@ -231,5 +254,6 @@ _RULES = (
     check_data_disk_is_kept,
     check_disk_sizes,
     check_node_removals,
+    check_nodes_that_leave_stay_reachable,
     check_deployment_key,
 )

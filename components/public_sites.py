@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from settings.sections import Settings
+from settings.sites import name_of
 
 
 def describe_sites(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
@@ -38,5 +39,5 @@ def names_in_zone(settings: Settings) -> Mapping[str, str]:
     for site in settings.nginx.sites:
         for host in site.hosts:
             if host == zone or host.endswith(f".{zone}"):
-                found[host.replace("*", "any")] = host
+                found[name_of(host)] = host
     return found

@@ -10,6 +10,7 @@ from settings.base import FrozenModel
 
 # The API accepts at most three callback URLs per notice.
 _MAX_URLS = 3
+CallbackUrl = Annotated[str, Field(pattern=r"^https://[^\s/]+(/\S*)?$", max_length=256)]
 Percent = Annotated[int, Field(ge=1, le=100)]
 
 
@@ -21,8 +22,10 @@ class ReceiversSettings(FrozenModel):
     ways: tuple[Literal["EMAIL", "SMS", "WECHAT", "RTX"], ...] = Field(
         default=("EMAIL", "SMS"), min_length=1, description="Channels by which users and groups are notified."
     )
-    urls: tuple[Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$", max_length=256)], ...] = Field(
-        default=(), max_length=_MAX_URLS, description="Callback URLs, at most 3."
+    urls: tuple[CallbackUrl, ...] = Field(
+        default=(),
+        max_length=_MAX_URLS,
+        description="Callback URLs, at most 3. Must be https, because the cloud calls them over the internet.",
     )
 
 

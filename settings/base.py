@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
 
 _LAST_PORT = 65_535
+# Document 215/20046: the ranges of VPCs.
+PRIVATE_NETWORKS = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))
 
 
 class FrozenModel(BaseModel):
@@ -40,3 +43,15 @@ def _has_a_port(value: str) -> str:
 
 HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$"), AfterValidator(_has_a_port)]
 Network = Annotated[IPv4Network, BeforeValidator(_only_text)]
+
+
+def crosses_the_internet_unencrypted(url: str) -> bool:
+    """Whether a URL has plain http to a host name, whose address is not known, or to an address outside VPCs."""
+    parts = urlsplit(url)
+    if parts.scheme != "http":
+        return False
+    try:
+        address = IPv4Address(parts.hostname or "")
+    except ValueError:
+        return True
+    return not any(address in network for network in PRIVATE_NETWORKS)

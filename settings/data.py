@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, model_validator
 from settings.base import FrozenModel, HostPort
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+_SYSTEM_DATABASES = ("information_schema", "mysql", "performance_schema", "sys")
 
 
 class DataLocation(StrEnum):
@@ -131,6 +132,14 @@ class DataSettings(FrozenModel):
         if not self.outside_group and any(external_only.values()):
             named = " and ".join(name for name, value in external_only.items() if value)
             raise ValueError(f"{named} cannot be set with location first-node; remove it or set location external")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_not_reserved(self) -> DataSettings:
+        if self.database in _SYSTEM_DATABASES:
+            raise ValueError(f"database cannot be {self.database}, a database of MariaDB itself")
+        if self.username == "root" and not self.outside_group:
+            raise ValueError("username cannot be root, the account with which the rollout manages MariaDB")
         return self
 
     @property

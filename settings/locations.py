@@ -22,6 +22,7 @@ from settings.web import (
     ResponseSettings,
     Size,
     Text,
+    find_missing_group,
 )
 
 _PATH = re.compile(r"^/[A-Za-z0-9._~!&()*+,:@/-]*$")
@@ -208,6 +209,21 @@ class LocationSettings(FrozenModel):
                 f"path must start with ^ or end with $ (got {self.path}): without an anchor it also matches inside of "
                 r"other names, \.png also /x.png.html"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _groups_exist(self) -> LocationSettings:
+        """A group without a value is empty: the body "It costs $5" would lose its price."""
+        groups = re.compile(self.path).groups if self.is_regex else 0
+        texts = {f"errorPages.{status}.body": page.body for status, page in self.error_pages.items()}
+        texts |= {"respond.body": self.respond and self.respond.body, "cache.key": self.cache and self.cache.key}
+        for name, text in texts.items():
+            # extraConfig may have other regular expressions.
+            if not self.extra_config and (missing := find_missing_group(text or "", groups)) is not None:
+                raise ValueError(
+                    f"{name} cannot contain {missing}: the path has {groups} groups of a regular expression, and "
+                    "nginx cannot show a dollar sign; use a file"
+                )
         return self
 
     @model_validator(mode="after")

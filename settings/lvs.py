@@ -10,12 +10,17 @@ from settings.base import Address, FrozenModel
 
 # Without what keepalived reads as a comment (# and !), a block, a quote or a definition ($).
 _PATH = r"^/[A-Za-z0-9._~%&=?/:@+,;-]*$"
+CheckType = Literal["TCP_CHECK", "HTTP_GET", "UDP_CHECK"]
 
 
 class RealServerCheck(FrozenModel):
     """How keepalived finds out that a real server is dead, and removes it."""
 
-    type: Literal["TCP_CHECK", "HTTP_GET"] = Field(default="TCP_CHECK", description="Connect only, or a GET request.")
+    type: CheckType | None = Field(
+        default=None,
+        description="`TCP_CHECK` connects, `HTTP_GET` sends a GET request, `UDP_CHECK` sends a datagram and fails if "
+        "the real server rejects it (ICMP port unreachable). Default: the check of `protocol`.",
+    )
     path: str = Field(default="/", pattern=_PATH, description="Path of the request, with `HTTP_GET`.")
     status_code: int = Field(default=200, ge=100, le=599, description="Expected status, with `HTTP_GET`.")
     connect_timeout_s: int = Field(default=2, ge=1, le=60, description="Time limit of one attempt.")
@@ -50,6 +55,19 @@ class VirtualServer(FrozenModel):
     delay_loop_s: int = Field(default=6, ge=1, le=3600, description="Time between two checks of a real server.")
     check: RealServerCheck = Field(default=RealServerCheck(), description="Check of the real servers.")
     real_servers: tuple[RealServer, ...] = Field(min_length=1, max_length=64, description="The real servers.")
+
+    @property
+    def check_type(self) -> CheckType:
+        """The type of the check, in keepalived's words."""
+        return self.check.type or ("UDP_CHECK" if self.protocol == "UDP" else "TCP_CHECK")
+
+    @model_validator(mode="after")
+    def _check_fits_the_protocol(self) -> VirtualServer:
+        # A server of UDP does not listen on the TCP port of the same number, so a TCP check would remove it.
+        if (self.check_type == "UDP_CHECK") != (self.protocol == "UDP"):
+            allowed = "UDP_CHECK" if self.protocol == "UDP" else "TCP_CHECK or HTTP_GET"
+            raise ValueError(f"check.type must be {allowed} with protocol {self.protocol} (got {self.check_type})")
+        return self
 
     @model_validator(mode="after")
     def _ports_stay_without_address_translation(self) -> VirtualServer:

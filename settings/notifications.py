@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from settings.base import FrozenModel
+from settings.base import FrozenModel, crosses_the_internet_unencrypted
 
 _NAME = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
 MailAddress = Annotated[str, Field(pattern=rf"^{_NAME}$", max_length=254)]
@@ -26,6 +26,11 @@ def _http_url(value: SecretStr) -> SecretStr:
         raise ValueError("must be a URL (the value is not shown)") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         raise ValueError("must be an http or https URL with a host name (the value is not shown)")
+    if crosses_the_internet_unencrypted(text):
+        raise ValueError(
+            "must be an https URL: over http anyone on the way reads its key and the events; http is accepted for a "
+            "private IPv4 address only (the value is not shown)"
+        )
     return value
 
 
@@ -54,7 +59,8 @@ class SignedRobotSettings(RobotSettings):
 
 class WebhookSettings(FrozenModel):
     url: SecretUrl = Field(
-        description="URL that receives each event as JSON in a POST request. Set it with `--secret`."
+        description="URL that receives each event as JSON in a POST request: https, or http with a private IPv4 "
+        "address. Set it with `--secret`."
     )
     authorization: SecretLine | None = Field(
         default=None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -18,6 +17,11 @@ SiteHost = Annotated[
         pattern=r"^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=200
     ),
 ]
+
+
+def name_of(host: str) -> str:
+    """A name that a host of a site matches, for resources, files and checks."""
+    return host.replace("*", "any")
 
 
 class SiteSettings(FrozenModel):
@@ -63,12 +67,12 @@ class SiteSettings(FrozenModel):
     @property
     def name(self) -> str:
         """Name of the site in files, zones and secrets."""
-        return re.sub(r"[^a-z0-9.-]", "", self.hosts[0].replace("*", "any"))
+        return name_of(self.hosts[0])
 
     @property
     def domain(self) -> str:
         """A name that the site serves: a wildcard matches any name below it."""
-        return self.hosts[0].replace("*", "any")
+        return name_of(self.hosts[0])
 
     @property
     def has_files(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from settings.base import FrozenModel, Network
-from settings.sites import SiteHost
+from settings.sites import SiteHost, name_of
 from settings.upstreams import UpstreamName
 from settings.web import ExtraConfig
 
@@ -22,7 +22,7 @@ class StreamTlsSettings(FrozenModel):
     @property
     def certificate_name(self) -> str:
         """Name of the certificate in placeholders and files."""
-        return f"given.{self.certificate}" if self.certificate else f"stream.{str(self.host).replace('*', 'any')}"
+        return f"given.{self.certificate}" if self.certificate else f"stream.{name_of(str(self.host))}"
 
     @model_validator(mode="after")
     def _has_one(self) -> StreamTlsSettings:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+from importlib import resources
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from settings.base import FrozenModel
 
@@ -14,16 +16,25 @@ SysctlName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+([./][A-Za-z0
 _CLOUD_TIME_SERVERS = tuple(f"time{number}.tencentyun.com" for number in range(1, 6))
 
 
+def _is_a_time_zone(name: str) -> str:
+    # The package's list instead of the operator's /usr/share/zoneinfo, which a slim image does not have.
+    zones = resources.files("tzdata").joinpath("zones").read_text().split()
+    if name not in zones:
+        nearest = difflib.get_close_matches(name, zones, n=1)
+        advice = f"did you mean {nearest[0]}?" if nearest else "`timedatectl list-timezones` lists the names"
+        raise ValueError(f"must be a name of the time zone database such as Asia/Shanghai (got {name}); {advice}")
+    return name
+
+
 class SystemSettings(FrozenModel):
     time_servers: tuple[TimeServer, ...] = Field(
         default=_CLOUD_TIME_SERVERS,
         description="NTP servers of chrony, which replaces the image's time service. An empty list keeps it.",
     )
-    time_zone: str | None = Field(
+    time_zone: Annotated[str, AfterValidator(_is_a_time_zone)] | None = Field(
         default=None,
-        pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$",
-        description="Time zone such as `Asia/Shanghai`. Running services use it after their next start. Default: that "
-        "of the image.",
+        description="Time zone such as `Asia/Shanghai`; `timedatectl list-timezones` lists the names. Running services "
+        "use it after their next start. Default: that of the image.",
     )
     journal_max_mib: int = Field(
         default=1024, ge=16, le=1_048_576, description="Maximum size of the journal. Older entries are deleted."

@@ -23,6 +23,15 @@ def _not_zero(weight: int) -> int:
     return weight
 
 
+def _lowers(weight: int) -> int:
+    if weight > 0:
+        raise ValueError(
+            f"must be negative (got {weight}): the number in the file has no limit, so it could raise the priority so "
+            "far that neither a drain nor another check has an effect; write a larger number for a worse state"
+        )
+    return weight
+
+
 def _not_behind_a_link(command: str) -> str:
     path = command.split(" ", maxsplit=1)[0]
     if path.split("/")[1] in {"bin", "sbin", "lib"}:
@@ -82,9 +91,9 @@ class TrackedFile(FrozenModel):
 
     name: Name
     path: str = Field(pattern=COMMAND, description="Absolute path. A missing file counts as 0.")
-    weight: Weight = Field(
-        description="Factor: the priority changes by this number times the number in the file. Let a fault lower the "
-        "priority: above 254 it has no effect."
+    weight: Annotated[Weight, AfterValidator(_lowers)] = Field(
+        description="Negative factor: the priority changes by this number times the number in the file, which is 0 or "
+        "more."
     )
 
 

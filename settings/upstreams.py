@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from settings.base import FrozenModel
+from settings.web import has_variables
 
 # A host name, or an IPv4 address, or the name of a node.
 Host = Annotated[
@@ -15,7 +16,9 @@ Host = Annotated[
 ]
 UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*([-.][a-z0-9]+)*$", max_length=60)]
 # Text and variables of nginx. Quotes, `;` and braces would end the directive.
-Expression = Annotated[str, StringConstraints(pattern=r"^[^\s\"'{};\\]+$", max_length=200)]
+Expression = Annotated[
+    str, StringConstraints(pattern=r"^[^\s\"'{};\\]+$", max_length=200), AfterValidator(has_variables)
+]
 Method = Literal["round-robin", "least-conn", "ip-hash", "url-hash", "hash", "random"]
 # nginx 1.22 accepts 31 servers in 64 KiB and 72 in 128 KiB; each is in its list twice (provisioning/upstreams.py).
 _KIB_FOR_ALL, _KIB_FOR_EACH = 2, 2

@@ -22,17 +22,24 @@ StatusGroup = Annotated[str, StringConstraints(pattern=r"^([45][0-9]{2}|[45]0x)$
 
 _QUOTED = re.compile(r'^[^"\\\x00-\x1f]*$')
 _BODY = re.compile(r"^[^'\\\x00-\x08\x0b-\x1f]*$")
-_NO_VARIABLE = re.compile(r"\$(?![A-Za-z0-9_{])")
+# nginx knows $1 to $9, but neither $0 nor ${1}.
+_NO_VARIABLE = re.compile(r"\$(?![A-Za-z1-9_]|\{[A-Za-z_][A-Za-z0-9_]*\})")
+_GROUP = re.compile(r"\$([1-9])")
 _DECODED = re.compile(r"\$(uri\b|document_uri\b|\{|[0-9])")
+
+
+def find_missing_group(text: str, groups: int) -> str | None:
+    """Return the first of `$1` to `$9` for which a regular expression with so many groups has no value."""
+    return next((f"${number}" for number in _GROUP.findall(text) if int(number) > groups), None)
 
 
 def _fits_into_quotes(text: str) -> str:
     if not _QUOTED.match(text):
         raise ValueError(f'must not contain double quotes, backslashes or control characters (got "{text}")')
-    return _with_variables(text)
+    return has_variables(text)
 
 
-def _with_variables(text: str) -> str:
+def has_variables(text: str) -> str:
     if _NO_VARIABLE.search(text):
         raise ValueError("must not contain a $ that begins no variable: nginx cannot show a dollar sign; use a file")
     return text
@@ -53,7 +60,7 @@ def _only_encoded_variables(text: str) -> str:
 def _fits_into_single_quotes(text: str) -> str:
     if not _BODY.match(text):
         raise ValueError("must not contain single quotes, backslashes or control characters; use a file instead")
-    return _with_variables(text)
+    return has_variables(text)
 
 
 Text = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_fits_into_quotes)]

@@ -34,7 +34,14 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     ]
     if system.time_zone is not None:
         items += [
-            Link("/etc/localtime", f"/usr/share/zoneinfo/{system.time_zone}"),
+            # With a link to a missing file the node would use UTC without a message.
+            Link(
+                "/etc/localtime",
+                f"/usr/share/zoneinfo/{system.time_zone}",
+                must_exist=True,
+                look_at="tandem:system.timeZone; the node's package tzdata, or tzdata-legacy for old names such as "
+                "US/Eastern, must contain it",
+            ),
             File("/etc/timezone", f"{system.time_zone}\n"),
         ]
     if system.time_servers:

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from settings.access import AccessSettings
+from settings.base import PRIVATE_NETWORKS
 from settings.network import NetworkSettings
 from settings.nginx import NginxSettings
-from settings.nodes import NodesSettings
+from settings.nodes import ELIGIBLE_NODES, NodesSettings
 from settings.problems import Problem
 from settings.virtual_ip import VirtualIpSettings
 
-# Document 215/20046.
-_PRIVATE = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))
 _VPC_PREFIX = (12, 28)
 # Document 215/15782.
 _SUBNET_PREFIX = (16, 28)
@@ -29,7 +28,7 @@ _WEB_RULES = 2
 
 def check_vpc_range(network: NetworkSettings) -> Iterator[Problem]:
     cidr = network.vpc_cidr
-    if not any(cidr.subnet_of(block) for block in _PRIVATE):
+    if not any(cidr.subnet_of(block) for block in PRIVATE_NETWORKS):
         yield Problem(
             "tandem:network.vpcCidr", f"must be inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 (got {cidr})"
         )
@@ -147,20 +146,40 @@ def check_admin_cidrs(access: AccessSettings) -> Iterator[Problem]:
             yield Problem(f"tandem:access.adminCidrs[{index}]", f"must be unique (got {cidr} twice)")
 
 
-def check_security_group_has_room(
+def count_rules(nodes: NodesSettings, access: AccessSettings, nginx: NginxSettings) -> dict[str, int]:
+    """The number of incoming rules of each security group (components/firewall.py), by its name there."""
+    ssh = 1 if access.mode == "bastion" else len(access.admin_cidrs)
+    members = len(nodes.members)
+    sizes = {"eligible": _WEB_RULES + ssh + members + _stream_rules(nginx)}
+    if members > ELIGIBLE_NODES:
+        sizes["application"] = ssh + members + ELIGIBLE_NODES * len(nginx.udp_ports())
+    if access.mode == "bastion":
+        sizes["bastion"] = len(access.admin_cidrs)
+    return sizes
+
+
+def _stream_rules(nginx: NginxSettings) -> int:
+    return sum(len(stream.allow) or 1 for stream in nginx.streams)
+
+
+def check_security_groups_have_room(
     nodes: NodesSettings, access: AccessSettings, nginx: NginxSettings
 ) -> Iterator[Problem]:
-    """Count the rules of the eligible nodes (components/firewall.py)."""
-    ssh = 1 if access.mode == "bastion" else len(access.admin_cidrs)
-    others = _WEB_RULES + ssh + len(nodes.members)
-    streams = sum(len(stream.allow) or 1 for stream in nginx.streams)
-    if streams and others + streams > _MAX_RULES:
-        yield Problem(
-            "tandem:nginx.streams",
-            f"must need at most {_MAX_RULES - others} rules of the security group, one for each stream and network in "
-            f"its allow (got {streams}): it can have {_MAX_RULES}, and SSH, the nodes and the sites need {others}; "
-            "combine networks in allow",
-        )
+    for group, count in count_rules(nodes, access, nginx).items():
+        if count <= _MAX_RULES:
+            continue
+        limit = f"the security group of the {group} nodes can have {_MAX_RULES} rules and would have {count}"
+        if group == "eligible" and (streams := _stream_rules(nginx)):
+            yield Problem(
+                "tandem:nginx.streams",
+                f"must need at most {_MAX_RULES - count + streams} rules, one for each stream and network in its allow "
+                f"(got {streams}): {limit}; combine networks in allow",
+            )
+        elif group == "application" and nginx.udp_ports():
+            yield Problem("tandem:nginx.upstreams", f"must have fewer ports of servers that receive UDP: {limit}")
+        else:
+            bastion = limit.replace("the bastion nodes", "the bastion")
+            yield Problem("tandem:access.adminCidrs", f"must contain fewer networks: {bastion}; combine them")
 
 
 RULES = (
@@ -175,5 +194,5 @@ RULES = (
     check_bandwidth_limit,
     check_node_names_are_unique,
     check_admin_cidrs,
-    check_security_group_has_room,
+    check_security_groups_have_room,
 )

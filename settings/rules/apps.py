@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from settings.data import DataSettings
-from settings.iam import IamSettings
+from settings.iam import APISERVER, AUTHZ_SERVER, IamSettings
 from settings.nginx import NginxSettings
 from settings.nodes import ELIGIBLE_NODES, NodesSettings
 from settings.problems import Problem
@@ -13,6 +13,12 @@ from settings.rules.ports import iam_ports
 from settings.services import ServiceSettings
 
 Services = Mapping[str, ServiceSettings]
+
+
+def check_names(services: Services, iam: IamSettings) -> Iterator[Problem]:
+    for name in services:
+        if iam.enabled and name in {APISERVER, AUTHZ_SERVER}:
+            yield Problem(f"tandem:services.{name}", f"cannot be named {name}, the upstream of an IAM service")
 
 
 def check_instances(services: Services, nodes: NodesSettings) -> Iterator[Problem]:
@@ -113,6 +119,7 @@ def check_secrets_of_services_are_encrypted(
 
 
 RULES = (
+    check_names,
     check_mongodb_runs,
     check_instances,
     check_ports,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from settings.credentials import CredentialsSettings
+from settings.credentials import SERVED_NAMES, CredentialsSettings
 from settings.data import DataSettings
 from settings.domains import DomainsSettings
 from settings.iam import APISERVER, AUTHZ_SERVER, IamSettings
@@ -14,6 +14,7 @@ from settings.problems import Problem
 from settings.rules.certificates import find_problems
 from settings.rules.ports import NGINX_AND_SSH, iam_ports
 from settings.services import ServiceSettings
+from settings.sites import name_of
 
 Services = Mapping[str, ServiceSettings]
 
@@ -82,13 +83,40 @@ def check_sites_have_files(nginx: NginxSettings) -> Iterator[Problem]:
 
 
 def check_hosts_differ_from_domains(nginx: NginxSettings, domains: DomainsSettings) -> Iterator[Problem]:
-    owners = {domains.api: "tandem:domains.api", domains.authz: "tandem:domains.authz"}
+    owners = {name: (name, f"tandem:domains.{key}") for key, name in domains.model_dump().items()}
+    for key, host in _hosts(nginx):
+        if name_of(host) in owners:
+            yield _repeated_host(key, host, *owners[name_of(host)])
+
+
+def _hosts(nginx: NginxSettings) -> Iterator[tuple[str, str]]:
+    """All host names of sites with their keys."""
     for number, site in enumerate(nginx.sites):
         for index, host in enumerate(site.hosts):
-            if host in owners:
-                yield Problem(
-                    f"{_SITES}[{number}].hosts[{index}]", f"must be unique (got {host}, also in {owners[host]})"
-                )
+            yield f"{_SITES}[{number}].hosts[{index}]", host
+
+
+def _repeated_host(key: str, host: str, other: str, owner: str) -> Problem:
+    if host == other:
+        return Problem(key, f"must be unique (got {host}, also in {owner})")
+    return Problem(
+        key,
+        f"cannot be {host} with {other} in {owner}: {name_of(host)} stands for the wildcard in DNS records, "
+        "certificates and checks; choose another name",
+    )
+
+
+def check_hosts_are_not_reserved(nginx: NginxSettings) -> Iterator[Problem]:
+    for number, site in enumerate(nginx.sites):
+        if site.domain in SERVED_NAMES:
+            yield Problem(
+                f"{_SITES}[{number}].hosts[0]",
+                f"cannot be {site.domain}, which stands for an IAM service in the stack's outputs and checks; put "
+                "another host name first, such as one with a domain",
+            )
+    for key, host in _hosts(nginx):
+        if name_of(host).rpartition(".")[2] == "localhost":
+            yield Problem(key, f"cannot be {host}: it is the name of each host for itself (RFC 6761)")
 
 
 def check_content_of_nodes(nginx: NginxSettings, nodes: NodesSettings) -> Iterator[Problem]:
@@ -102,17 +130,21 @@ def check_content_of_nodes(nginx: NginxSettings, nodes: NodesSettings) -> Iterat
 
 
 def check_hosts_are_unique(nginx: NginxSettings) -> Iterator[Problem]:
-    owners: dict[str, str] = {}
-    names: dict[str, str] = {}
-    for number, site in enumerate(nginx.sites):
-        for index, host in enumerate(site.hosts):
-            key = f"{_SITES}[{number}].hosts[{index}]"
-            if host in owners:
-                yield Problem(key, f"must be unique (got {host}, also in {owners[host]})")
-            owners[host] = key
-        if site.name in names:
-            yield Problem(f"{_SITES}[{number}].hosts[0]", f"must differ from {names[site.name]} (got {site.hosts[0]})")
-        names[site.name] = f"{_SITES}[{number}].hosts[0]"
+    owners: dict[str, tuple[str, str]] = {}
+    for key, host in _hosts(nginx):
+        other, owner = owners.setdefault(name_of(host), (host, key))
+        if owner != key:
+            yield _repeated_host(key, host, other, owner)
+
+
+def check_certificates_of_streams_differ(nginx: NginxSettings) -> Iterator[Problem]:
+    owners: dict[str, tuple[str, str]] = {}
+    for number, stream in enumerate(nginx.streams):
+        host = stream.tls.host if stream.tls else None
+        key = f"{_STREAMS}[{number}].tls.host"
+        # Streams with the same host share its certificate.
+        if host and (first := owners.setdefault(name_of(host), (host, key)))[0] != host:
+            yield _repeated_host(key, host, *first)
 
 
 def check_one_default_site(nginx: NginxSettings) -> Iterator[Problem]:
@@ -193,7 +225,9 @@ RULES = (
     check_upstream_names,
     check_targets,
     check_sites_have_files,
+    check_hosts_are_not_reserved,
     check_hosts_are_unique,
+    check_certificates_of_streams_differ,
     check_hosts_differ_from_domains,
     check_content_of_nodes,
     check_one_default_site,

@@ -72,7 +72,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "interfaces": [{}, {"track": {"interfaces": [{"interface": "lo", "weight": -20}]}}],
     "scripts": [{}, {"track": {"scripts": [{"name": "disk", "command": "/usr/bin/true", "weight": -20}]}}],
     "processes": [{}, {"track": {"processes": [{"name": "nginx_is_there", "process": "nginx", "weight": -20}]}}],
-    "files": [{}, {"track": {"files": [{"name": "load", "path": "/run/load", "weight": 2}]}}],
+    "files": [{}, {"track": {"files": [{"name": "load", "path": "/run/load", "weight": -2}]}}],
     "mail": [{}, {"mail": {"receivers": ["ops@example.com"], "server": "127.0.0.1", "port": 2525}}],
     "notify": [{}, {"notifyCommand": "/usr/bin/true"}],
     "lvs": [
@@ -87,6 +87,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
                         "kind": kind,
                         "method": method,
                         "persistenceTimeoutS": seconds,
+                        "protocol": "UDP" if check == "UDP_CHECK" else "TCP",
                         "check": {"type": check},
                         "realServers": [{"address": "10.0.4.22", "port": 80}, {"address": "10.0.4.23", "port": 80}],
                     }
@@ -95,7 +96,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
             for kind, method, check, seconds in (
                 ("DR", "rr", "TCP_CHECK", 5),
                 ("NAT", "wrr", "HTTP_GET", 0),
-                ("TUN", "wlc", "TCP_CHECK", 0),
+                ("TUN", "wlc", "UDP_CHECK", 0),
             )
         ),
     ],

@@ -8,14 +8,21 @@ from ..files import beside, what_is
 from ..node import Node
 
 
-def facts(node: Node, questions: list[str]) -> dict[str, dict[str, str]]:
-    """The target of each link; what the path is instead if it is something else."""
-    files = {path: node.at(path) for path in questions}
-    return {
-        path: {"target": str(file.readlink())} if file.is_symlink() else {"is": what_is(file)}
-        for path, file in files.items()
-        if what_is(file)
-    }
+def facts(node: Node, questions: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """The target of each link, what the path is instead, and which needed target the node lacks."""
+    found = {question["path"]: _fact(node, question) for question in questions}
+    return {path: fact for path, fact in found.items() if fact}
+
+
+def _fact(node: Node, question: dict[str, Any]) -> dict[str, str]:
+    file, needs, fact = node.at(question["path"]), question["needs"], dict[str, str]()
+    if file.is_symlink():
+        fact["target"] = str(file.readlink())
+    elif kind := what_is(file):
+        fact["is"] = kind
+    if needs is not None and not node.at(needs).is_file():
+        fact["lacks"] = needs
+    return fact
 
 
 def commit(node: Node, item: dict[str, Any]) -> list[str]:

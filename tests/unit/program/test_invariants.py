@@ -10,7 +10,12 @@ from ipaddress import ip_network
 
 import pytest
 from fake_cloud import Declared, Run, stack_config
-from program_runs import ALL_RUNS, run, run_any
+from program_runs import ALL_RUNS, OPTIONS, config_of, run, run_any
+
+from settings.access import AccessSettings
+from settings.nginx import NginxSettings
+from settings.nodes import NodesSettings
+from settings.rules.addresses import count_rules
 
 # One worker: results of program runs are cached per process.
 
@@ -52,6 +57,19 @@ def test_only_web_ports_of_the_eligible_nodes_are_public(stack: str, option: str
             if ip_network(rule["cidrBlock"]).prefixlen < 8:
                 assert (rule["protocol"], rule["port"]) in {("TCP", "443"), ("TCP", "80"), *_streams(option)}
                 assert rules.name == "firewall-eligible-rules"
+
+
+@every_run
+def test_the_settings_count_the_rules_of_each_security_group(stack: str, option: str) -> None:
+    config = config_of(stack, OPTIONS[option])
+    nodes = NodesSettings.model_validate(config["tandem:nodes"])
+    access = AccessSettings.model_validate(config["tandem:access"])
+    nginx = NginxSettings.model_validate(config.get("tandem:nginx", {}))
+    declared = {
+        rules.name.removeprefix("firewall-").removesuffix("-rules"): len(rules.inputs["ingresses"])
+        for rules in run_any(stack, option).of_kind("Security/groupRuleSet")
+    }
+    assert count_rules(nodes, access, nginx) == declared
 
 
 @every_run

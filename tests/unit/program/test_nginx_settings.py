@@ -9,6 +9,7 @@ from certificate_samples import issue
 from settings_samples import EXTERNAL, GIVEN, parse, problems_of, sections, with_value, with_values
 
 HOST = "www.example.com"
+WILDCARD = ("*.example.com", "any.example.com")  # and the name that stands for it
 WEB = {"web": {"servers": [{"address": "10.0.9.1", "port": 7000}]}}
 
 
@@ -83,6 +84,15 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
      "a $ that begins no variable"),
     ("a dollar sign in quotes", location(redirect={"to": "/x$"}), f"{LOCATION}.redirect.to",
      "a $ that begins no variable"),
+    *((f"a price of {text}", location(respond={"body": f"It costs {text}"}), f"{LOCATION}.respond.body",
+       "a $ that begins no variable") for text in ("$0", "${5}", "${x")),
+    ("a price that is a group", location(respond={"body": "It costs $5"}), LOCATION, "respond.body cannot contain $5"),
+    ("a group that the path lacks", location(path="^/(x)/(y)$", match="~", errorPages={404: {"body": "$1 $3"}},
+     root="/srv/x"), LOCATION, "errorPages.404.body cannot contain $3: the path has 2 groups"),
+    ("a group in a key", location(proxy="web", cache={"validS": 60, "key": "$host$1"}), LOCATION,
+     "cache.key cannot contain $1"),
+    ("a dollar sign in a key", upstream(method="hash", hashKey="$arg_user$"), "upstreams.web.hashKey",
+     "a $ that begins no variable"),
     ("a header twice", location(proxy="web", requestHeaders={"Host": "a", "host": "b"}), f"{LOCATION}.requestHeaders",
      "must contain each header once, in upper or lower case (got Host twice)"),
     ("a size beyond all bounds", {"clientMaxBodySize": "99999999999g"}, "nginx.clientMaxBodySize", "invalid format"),
@@ -94,6 +104,19 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
      "zoneKib must be at least 66 with 32 servers (got 64)"),
     ("not served", site(https=False), "nginx.sites[0]", "http must be serve without https"),
     ("hosts twice", site(hosts=["iam.api.example.com"]), "nginx.sites[0].hosts[0]", "also in tandem:domains.api"),
+    ("a wildcard and the name that stands for it", {"upstreams": WEB, "sites": [
+        {"hosts": [host, f"{host}.org"], "root": "/srv/x"} for host in WILDCARD]}, "nginx.sites[1].hosts[0]",
+     "cannot be any.example.com with *.example.com in tandem:nginx.sites[0].hosts[0]"),
+    ("both as further hosts", site(hosts=[HOST, *reversed(WILDCARD)]), "nginx.sites[0].hosts[2]",
+     "cannot be *.example.com with any.example.com"),
+    ("a certificate for both", {"upstreams": WEB, "streams": [
+        {"port": 7000 + n, "upstream": "web", "tls": {"host": host}} for n, host in enumerate(WILDCARD)]},
+     "nginx.streams[1].tls.host", "cannot be any.example.com with *.example.com"),
+    *((f"a site named {name}", site(hosts=[name, HOST]), "nginx.sites[0].hosts[0]", "which stands for an IAM service")
+      for name in ("api", "authz")),
+    *((f"a site for {host}", site(hosts=[HOST, host]), "nginx.sites[0].hosts[1]", "the name of each host for itself")
+      for host in ("localhost", "www.localhost", "*.localhost")),
+    ("an empty host", site(hosts=[""]), "nginx.sites[0].hosts[0]", "has an invalid format"),
     ("locations twice", site(locations=[{"path": "/", "proxy": "web"}, {"path": "/", "match": "^~", "proxy": "web"}]),
      "nginx.sites[0]", "locations must differ"),
     ("two defaults", {"sites": [{"hosts": [f"{n}.example.com"], "default": True, "root": "/srv/x"} for n in "ab"]},
@@ -125,7 +148,7 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
      "must be unique"),
     ("a network twice", stream(allow=["10.0.0.0/8", "10.0.0.0/8"]), "nginx.streams[0]", "(got 10.0.0.0/8 twice)"),
     ("more networks than rules of a security group", stream(allow=[f"10.{n}.0.0/16" for n in range(96)]),
-     "nginx.streams", "must need at most 95 rules of the security group"),
+     "nginx.streams", "must need at most 95 rules, one for each stream and network"),
     ("UDP to a TCP service", stream(protocol="udp", upstream="iam-apiserver"), "nginx.streams[0].upstream",
      "cannot be iam-apiserver with protocol udp: services listen on TCP ports"),
     ("url-hash for TCP", {**stream(), **upstream(method="url-hash")}, "nginx.streams[0].upstream", "TCP has no URL"),
@@ -140,6 +163,11 @@ def test_a_wrong_setting_is_refused_with_the_reason(nginx: dict[str, Any], key: 
     assert text in problems[wanted]
 
 
+def test_a_body_can_contain_the_groups_of_its_path() -> None:
+    path = {"path": "^/(x)/(y)$", "match": "~", "respond": {"body": "$2 of $1 on ${host}"}}
+    assert problems_of(with_value(sections(), "nginx", site(locations=[path]))) == ()
+
+
 def test_a_stream_can_have_the_port_of_servers_on_which_nginx_does_not_run() -> None:
     """The port of an API or a database outside the group, or on an application node, is the usual one."""
     third = {"name": "iam-c", "address": "10.0.4.22"}
@@ -147,6 +175,18 @@ def test_a_stream_can_have_the_port_of_servers_on_which_nginx_does_not_run() -> 
     for address in ("10.0.9.1", "db.example.com", "iam-c"):
         nginx = {**stream(port=6443), **server(address=address, port=6443)}
         assert problems_of(with_value(values, "nginx", nginx)) == ()
+
+
+def test_the_security_group_of_the_application_nodes_has_room_for_the_ports_of_udp_servers() -> None:
+    members = [*sections()["nodes"]["members"], {"name": "iam-c", "address": "10.0.4.22"}]
+    names = {f"dns{number}": 5000 + number for number in range(50)}
+    nginx = {
+        "upstreams": {name: {"servers": [{"address": "iam-c", "port": port}]} for name, port in names.items()},
+        "streams": [{"port": port, "protocol": "udp", "upstream": name} for name, port in names.items()],
+    }
+    (problem,) = problems_of(with_values(sections(), {"nodes.members": members, "nginx": nginx}))
+    assert problem.key == "tandem:nginx.upstreams"
+    assert "the security group of the application nodes can have 100 rules" in problem.text
 
 
 _NO_IAM = {"iam": {"enabled": False}}

@@ -39,6 +39,16 @@ def test_a_service_needs_only_a_release_and_a_command(release: str) -> None:
     assert parsed.bundles["services.web"].files == {"bin/web"}
 
 
+def test_a_service_cannot_have_the_name_of_an_upstream_of_iam(release: str) -> None:
+    values = settings(release, **{"iam-apiserver": {"port": 9000}})
+    assert texts(values) == [
+        "tandem:services.iam-apiserver cannot be named iam-apiserver, the upstream of an IAM service"
+    ]
+    without_iam = {**values, "iam": {"enabled": False}}
+    del without_iam["domains"]
+    assert texts(without_iam) == []
+
+
 @pytest.mark.parametrize(
     ("values", "problem"),
     [

@@ -184,12 +184,16 @@ def test_keepalived_reports_to_the_event_recorder_in_order_and_not_by_scripts(pr
             {"track": {"scripts": [{"name": "x", "command": '/usr/bin/a"\n}', "weight": -20}]}}, "pattern", id="a quote"
         ),
         pytest.param(
-            {"track": {"files": [{"name": "drain_vi_1", "path": "/x", "weight": 1}]}},
+            {"track": {"files": [{"name": "drain_vi_1", "path": "/x", "weight": -1}]}},
             "cannot begin with",
             id="a reserved name",
         ),
         pytest.param(
-            {"track": {"files": [{"name": "x", "path": "/x", "weight": 1}, {"name": "x", "path": "/y", "weight": 1}]}},
+            {
+                "track": {
+                    "files": [{"name": "x", "path": "/x", "weight": -1}, {"name": "x", "path": "/y", "weight": -1}]
+                }
+            },
             "must be unique",
             id="one name twice",
         ),
@@ -211,6 +215,11 @@ def test_keepalived_reports_to_the_event_recorder_in_order_and_not_by_scripts(pr
             id="positive weights without room",
         ),
         pytest.param(
+            {"track": {"files": [{"name": "load", "path": "/run/load", "weight": 2}]}},
+            r"must be negative \(got 2\)",
+            id="a file that raises the priority without a limit",
+        ),
+        pytest.param(
             {"syncGroup": True, "track": {"interfaces": [{"interface": "eth1", "weight": -5}]}},
             "track must be empty with syncGroup",
             id="weights in a sync group",
@@ -227,6 +236,23 @@ def test_keepalived_reports_to_the_event_recorder_in_order_and_not_by_scripts(pr
             {"lvsNetwork": "switched", "virtualServers": [{**LVS, "realServers": [{**REAL, "weight": 2}]}]},
             "cannot be set with method rr, which ignores weights",
             id="weights with rr",
+        ),
+        *(
+            pytest.param(
+                {
+                    "lvsNetwork": "switched",
+                    "virtualServers": [
+                        {**LVS, "protocol": protocol, "check": {"type": check}, "realServers": [REAL]},
+                    ],
+                },
+                rf"check.type must be {allowed} with protocol {protocol} \(got {check}\)",
+                id=f"{check} of a {protocol} server",
+            )
+            for protocol, check, allowed in (
+                ("UDP", "TCP_CHECK", "UDP_CHECK"),
+                ("UDP", "HTTP_GET", "UDP_CHECK"),
+                ("TCP", "UDP_CHECK", "TCP_CHECK or HTTP_GET"),
+            )
         ),
         pytest.param(
             {"lvsNetwork": "switched", "virtualServers": [{**LVS, "realServers": [REAL, REAL]}]},

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from provisioning_deployments import deployment
 
-from provisioning.agent.kinds import hosts
+from provisioning.agent.kinds import hosts, link
 from provisioning.agent.node import Node
 from provisioning.kinds.base import Item, reload, restart
 from provisioning.kinds.check import Check
@@ -88,8 +88,22 @@ def test_the_names_of_the_group_are_in_the_hosts_file_and_other_lines_are_kept(t
     assert text.count("iam-a") == 1
 
 
-def test_the_time_zone_is_a_link() -> None:
-    assert Link("/etc/localtime", "/usr/share/zoneinfo/Asia/Shanghai") in items_of(timeZone="Asia/Shanghai")
+def test_the_time_zone_is_a_link_and_a_zone_that_the_node_lacks_is_refused(tmp_path: Path) -> None:
+    (item,) = [each for each in items_of(timeZone="US/Eastern") if isinstance(each, Link)]
+    zone = tmp_path / "usr/share/zoneinfo/US/Eastern"
+    zone.parent.mkdir(parents=True)
+    (tmp_path / "etc").mkdir()
+    node = Node(root=str(tmp_path))
+    missing = link.facts(node, [item.question()])
+    assert item.refusal(missing) == "the target /usr/share/zoneinfo/US/Eastern does not exist"
+    assert "tzdata-legacy" in item.advice()
+    zone.write_text("TZif")
+    present = link.facts(node, [item.question()])
+    assert (item.refusal(present), item.compare(present)) == (None, "missing")
+    link.commit(node, item.operation())
+    assert item.compare(link.facts(node, [item.question()])) is None
+    zone.unlink()
+    assert item.refusal(link.facts(node, [item.question()])) is not None
 
 
 def test_updates_leave_out_what_a_rollout_manages() -> None:
