@@ -12,8 +12,8 @@ from rich.console import Console
 from operations.backup_commands import app as backup_commands
 from operations.drill.command import drill
 from operations.engine import open_engine
-from operations.errors import EngineError, NoDeploymentError
-from operations.events import read_preview
+from operations.errors import EngineError, NoDeploymentError, SettingsRefusedError
+from operations.events import Preview, read_preview
 from operations.node_commands import app as node_commands
 from operations.options import ConfigFile, Dependents, Exclude, Replace, Stack, Target, Yes, ask_first, examples
 from operations.preview_comment import to_markdown
@@ -79,6 +79,9 @@ def preview(
     events: list[str] = []
     try:
         open_engine(stack, config_file, events=events).preview(selection, refresh=refresh)
+    except SettingsRefusedError as error:
+        typer.echo(to_markdown(Preview((), errors=(str(error),)), stack))
+        raise
     except EngineError:
         # The comment contains the errors.
         typer.echo(to_markdown(read_preview(events), stack))
