@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -16,6 +16,7 @@ from operations.errors import EngineError, NoDeploymentError, SettingsRefusedErr
 from operations.events import Preview, read_preview
 from operations.node_commands import app as node_commands
 from operations.options import ConfigFile, Dependents, Exclude, Replace, Stack, Target, Yes, ask_first, examples
+from operations.outputs import to_lines
 from operations.preview_comment import to_markdown
 from operations.rollback import find_inventory, pardon, roll_back
 from operations.selection import Selection
@@ -237,7 +238,7 @@ def outputs(
     elif as_json:
         typer.echo(json.dumps(values, indent=2))
     else:
-        _print_table(values)
+        typer.echo("\n".join(to_lines(values)))
 
 
 @app.command(epilog=examples("tandem health --stack prod", "tandem health --json"))
@@ -262,11 +263,3 @@ def health(
         Console(width=None if sys.stdout.isatty() else 180).print(make_table(report, stack))
     if not report.healthy:
         raise typer.Exit(1)
-
-
-def _print_table(values: dict[str, Any]) -> None:
-    width = max(len(name) for name in values)
-    for name, value in sorted(values.items()):
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        first, *more = text.splitlines() or [""]
-        typer.echo(f"{name:<{width}}  {first}" + (f"  (+{len(more)} lines)" if more else ""))

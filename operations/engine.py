@@ -16,6 +16,7 @@ from pulumi.automation.errors import CommandError
 from operations.cli import OutputShown, TerminalCommand, find_cli
 from operations.errors import EngineError, OperationError
 from operations.failed_creates import FailedCreates
+from operations.outputs import read_changed_outputs, to_lines
 from operations.plugins import OWN_PLUGINS, find_plugins
 from operations.program import check_settings, run_program
 from operations.recovery import Recoverer, Report
@@ -75,15 +76,20 @@ class Engine:
                 self._report("All of them exist: continuing the deployment.")
 
     def _up(self, selection: Selection, *, refresh: bool, diff: bool) -> None:
-        with suppress(OutputShown):
+        try:
             self._stack.up(
                 refresh=refresh,
                 diff=diff,
+                # After a failure Pulumi would show all of them as deleted, although the state keeps them.
+                suppress_outputs=True,
                 target=list(selection.target),
                 exclude=list(selection.exclude),
                 replace=list(selection.replace),
                 target_dependents=selection.target_dependents,
             )
+        except OutputShown as shown:
+            if changed := read_changed_outputs(shown.event_log):
+                self._report("\n".join(["Outputs:", *(f"  {line}" for line in to_lines(changed)), ""]))
 
     def preview(self, selection: Selection = EVERYTHING, *, refresh: bool = False) -> None:
         """Show each line that `up` would change. Raises SettingsRefusedError, EngineError."""
@@ -108,7 +114,10 @@ class Engine:
         check_settings(self._stack.name)
         with suppress(OutputShown):
             self._stack.destroy(
-                target=list(selection.target), target_dependents=selection.target_dependents, run_program=True
+                target=list(selection.target),
+                target_dependents=selection.target_dependents,
+                run_program=True,
+                suppress_outputs=True,
             )
 
     def export_state(self) -> dict[str, Any]:
