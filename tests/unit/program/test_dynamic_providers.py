@@ -12,8 +12,9 @@ import yaml
 from program_runs import run
 from pulumi import RunError
 from pulumi.dynamic.dynamic import ResourceProvider, serialize_provider
+from pulumi.runtime.proto.engine_pb2 import LogRequest
 
-from components.failures import Monitor, without_traceback
+from components.failures import Monitor, is_cancellation, leave_out, without_traceback
 from components.health import HealthProvider
 from components.host_keys import HostKeysProvider
 from components.rollout import RolloutProvider, find_departed
@@ -83,6 +84,22 @@ def test_a_cancelled_call_of_the_engine_ends_the_program_without_traceback() -> 
         Monitor(_FailingMonitor(grpc.StatusCode.CANCELLED)).RegisterResource(None)
     with pytest.raises(grpc.RpcError):
         Monitor(_FailingMonitor(grpc.StatusCode.INVALID_ARGUMENT)).RegisterResource(None)
+
+
+def test_unwanted_messages_are_left_out_of_the_connection_that_the_sdk_uses_after_the_program() -> None:
+    class Engine:
+        def __init__(self) -> None:
+            self.shown: list[str] = []
+
+        def Log(self, request: LogRequest) -> None:  # noqa: N802 - a name of the engine's API
+            self.shown.append(request.message)
+
+    engine = Engine()
+    leave_out(engine, is_cancellation)
+    leave_out(engine, "refused".__eq__)
+    for message in ("Resource monitor has terminated, shutting down", "refused", "refused: the address is used"):
+        engine.Log(LogRequest(message=message))
+    assert engine.shown == ["refused: the address is used"]
 
 
 def test_a_provisioning_error_is_reported_without_traceback() -> None:
