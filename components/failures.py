@@ -48,25 +48,35 @@ def end_quietly_when_cancelled() -> None:
     Pulumi's launcher is interrupted in that case: Python would print a KeyboardInterrupt and take seconds to exit. With
     pulumi.automation the program loses its connections, and each would be reported as an additional error.
     """
-    if any("pulumi-language-python-exec" in argument for argument in sys.orig_argv):
+    if _is_launched():
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     engine: Any = settings.get_engine()
     if engine is not None:
-        settings.SETTINGS.engine = _EngineLog(engine)  # pyright: ignore[reportAttributeAccessIssue] - a property of the run
+        leave_out(engine, is_cancellation)
         settings.SETTINGS.monitor = Monitor(settings.get_monitor())  # pyright: ignore[reportAttributeAccessIssue] - as above
 
 
-class _EngineLog:
-    """The engine, without log messages that only report the cancellation."""
+def _is_launched() -> bool:
+    """Whether Pulumi's launcher runs the program, and not pulumi.automation."""
+    return any("pulumi-language-python-exec" in argument for argument in sys.orig_argv)
 
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
 
-    def Log(self, request: Any) -> Any:
-        return None if is_cancellation(request.message) else self._engine.Log(request)
+def reported_once(error: RunError) -> RunError:
+    """With pulumi.automation the engine shows the error of the program, which the SDK would report too."""
+    engine: Any = settings.get_engine()
+    if engine is not None and not _is_launched():
+        leave_out(engine, str(error).__eq__)
+    return error
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
+
+def leave_out(engine: Any, unwanted: Callable[[str], bool]) -> None:
+    """Suppress log messages. Changes the connection itself: the SDK reports errors outside the program's context."""
+    log = engine.Log
+
+    def log_others(request: Any) -> Any:
+        return None if unwanted(request.message) else log(request)
+
+    engine.Log = log_others
 
 
 class Monitor:

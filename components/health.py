@@ -11,6 +11,7 @@ from typing import Any
 from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
 
 from components.failures import without_traceback
+from components.input_diff import compare
 
 _INPUTS = ("revision", "public_ips", "sites", "authorities", "password")
 
@@ -29,7 +30,7 @@ class HealthProvider(ResourceProvider):
         return UpdateResult(_check(_news))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        return DiffResult(changes=any(_olds.get(key) != _news.get(key) for key in _INPUTS), replaces=[])
+        return DiffResult(changes=compare(_olds, _news, _INPUTS), replaces=[])
 
 
 def _check(inputs: Mapping[str, Any]) -> dict[str, Any]:

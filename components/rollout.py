@@ -14,6 +14,7 @@ from typing import Any
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, ResourceProvider, UpdateResult
 
 from components.failures import without_traceback
+from components.input_diff import compare
 from provisioning import placeholders
 from provisioning.errors import ProvisioningError
 from provisioning.exports import parse_inventory
@@ -50,8 +51,9 @@ class RolloutProvider(ResourceProvider):
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         # Old outputs are compared with new inputs. `drift` from a refresh triggers a rollout that repairs it, and
         # `incomplete` one that completes the nodes that the last rollout could not reach.
-        changed = any(_olds.get(key) != _news.get(key) for key in _INPUTS)
-        return DiffResult(changes=changed or bool(_olds.get("drift") or _olds.get("incomplete")), replaces=[])
+        if _olds.get("drift") or _olds.get("incomplete"):
+            return DiffResult(changes=True, replaces=[])
+        return DiffResult(changes=compare(_olds, _news, _INPUTS), replaces=[])
 
 
 def _roll_out(inputs: Mapping[str, Any], previous: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -71,6 +71,10 @@ class OutputShown(Exception):  # noqa: N818 - ends a call early, is not an error
     needed.
     """
 
+    def __init__(self, event_log: Sequence[str]) -> None:
+        super().__init__()
+        self.event_log = event_log
+
 
 class TerminalCommand(PulumiCommand):
     """Runs the pulumi command on the terminal of this process, with live display, prompts and colours.
@@ -110,7 +114,7 @@ class TerminalCommand(PulumiCommand):
                 self._events += events
             if code != 0:
                 raise EngineError(f"pulumi {args[0]}", code, read_failures(events, interrupted=interrupted))
-        raise OutputShown
+        raise OutputShown(events)
 
     def _run_on_terminal(self, args: list[str], cwd: str, additional_env: Mapping[str, str]) -> tuple[int, bool]:
         arguments = [argument for argument in args if not (self._ask and argument in _CONFIRMATIONS)]

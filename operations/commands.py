@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,10 +12,11 @@ from rich.console import Console
 from operations.backup_commands import app as backup_commands
 from operations.drill.command import drill
 from operations.engine import open_engine
-from operations.errors import EngineError, NoDeploymentError
-from operations.events import read_preview
+from operations.errors import EngineError, NoDeploymentError, SettingsRefusedError
+from operations.events import Preview, read_preview
 from operations.node_commands import app as node_commands
 from operations.options import ConfigFile, Dependents, Exclude, Replace, Stack, Target, Yes, ask_first, examples
+from operations.outputs import to_lines
 from operations.preview_comment import to_markdown
 from operations.rollback import find_inventory, pardon, roll_back
 from operations.selection import Selection
@@ -79,6 +80,9 @@ def preview(
     events: list[str] = []
     try:
         open_engine(stack, config_file, events=events).preview(selection, refresh=refresh)
+    except SettingsRefusedError as error:
+        typer.echo(to_markdown(Preview((), errors=(str(error),)), stack))
+        raise
     except EngineError:
         # The comment contains the errors.
         typer.echo(to_markdown(read_preview(events), stack))
@@ -234,7 +238,7 @@ def outputs(
     elif as_json:
         typer.echo(json.dumps(values, indent=2))
     else:
-        _print_table(values)
+        typer.echo("\n".join(to_lines(values)))
 
 
 @app.command(epilog=examples("tandem health --stack prod", "tandem health --json"))
@@ -259,11 +263,3 @@ def health(
         Console(width=None if sys.stdout.isatty() else 180).print(make_table(report, stack))
     if not report.healthy:
         raise typer.Exit(1)
-
-
-def _print_table(values: dict[str, Any]) -> None:
-    width = max(len(name) for name in values)
-    for name, value in sorted(values.items()):
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        first, *more = text.splitlines() or [""]
-        typer.echo(f"{name:<{width}}  {first}" + (f"  (+{len(more)} lines)" if more else ""))

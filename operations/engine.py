@@ -16,8 +16,9 @@ from pulumi.automation.errors import CommandError
 from operations.cli import OutputShown, TerminalCommand, find_cli
 from operations.errors import EngineError, OperationError
 from operations.failed_creates import FailedCreates
+from operations.outputs import read_changed_outputs, to_lines
 from operations.plugins import OWN_PLUGINS, find_plugins
-from operations.program import run_program
+from operations.program import check_settings, run_program
 from operations.recovery import Recoverer, Report
 from operations.selection import EVERYTHING, Selection
 from operations.state_files import release_dead_locks, remove_partly_written_files
@@ -58,10 +59,11 @@ class Engine:
         self.recoverer = Recoverer(self, FailedCreates(failed_creates), self._report)
 
     def up(self, selection: Selection = EVERYTHING, *, refresh: bool, diff: bool = False) -> None:
-        """Deploy. Raises EngineError after Pulumi has printed the reason.
+        """Deploy. Raises SettingsRefusedError, or EngineError after Pulumi has printed the reason.
 
         Imports objects of creates that failed without a clear result. If nothing else failed, the deployment continues.
         """
+        check_settings(self._stack.name)
         while True:
             try:
                 return self._up(selection, refresh=refresh, diff=diff)
@@ -74,18 +76,24 @@ class Engine:
                 self._report("All of them exist: continuing the deployment.")
 
     def _up(self, selection: Selection, *, refresh: bool, diff: bool) -> None:
-        with suppress(OutputShown):
+        try:
             self._stack.up(
                 refresh=refresh,
                 diff=diff,
+                # After a failure Pulumi would show all of them as deleted, although the state keeps them.
+                suppress_outputs=True,
                 target=list(selection.target),
                 exclude=list(selection.exclude),
                 replace=list(selection.replace),
                 target_dependents=selection.target_dependents,
             )
+        except OutputShown as shown:
+            if changed := read_changed_outputs(shown.event_log):
+                self._report("\n".join(["Outputs:", *(f"  {line}" for line in to_lines(changed)), ""]))
 
     def preview(self, selection: Selection = EVERYTHING, *, refresh: bool = False) -> None:
-        """Show each line that `up` would change. Raises EngineError."""
+        """Show each line that `up` would change. Raises SettingsRefusedError, EngineError."""
+        check_settings(self._stack.name)
         with suppress(OutputShown):
             self._stack.preview(
                 refresh=refresh,
@@ -102,10 +110,14 @@ class Engine:
             self._stack.refresh(target=list(selection.target), exclude=list(selection.exclude), diff=diff)
 
     def destroy(self, selection: Selection = EVERYTHING) -> None:
-        """Delete all resources, with the program's hooks. Raises EngineError."""
+        """Delete all resources, with the program's hooks. Raises SettingsRefusedError, EngineError."""
+        check_settings(self._stack.name)
         with suppress(OutputShown):
             self._stack.destroy(
-                target=list(selection.target), target_dependents=selection.target_dependents, run_program=True
+                target=list(selection.target),
+                target_dependents=selection.target_dependents,
+                run_program=True,
+                suppress_outputs=True,
             )
 
     def export_state(self) -> dict[str, Any]:

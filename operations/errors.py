@@ -1,9 +1,10 @@
 """The errors of the `tandem` command.
 
 OperationError
-├── UsageError        an argument is wrong; the process exits with code 2
-├── EngineError       pulumi failed; its output precedes the message
-└── NoDeploymentError the stack lacks an output, for example because nothing was deployed
+├── UsageError            an argument is wrong; the process exits with code 2
+├── EngineError           pulumi failed; its output precedes the message
+├── SettingsRefusedError  the stack's settings have problems; the engine was not started
+└── NoDeploymentError     the stack lacks an output, for example because nothing was deployed
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ class OperationError(Exception):
 
 class UsageError(OperationError):
     """Wrong usage that only the deployment shows, for example the name of a node."""
+
+
+class SettingsRefusedError(OperationError):
+    """The report of the program (settings/problems.py)."""
 
 
 class EngineError(OperationError):

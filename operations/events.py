@@ -13,8 +13,8 @@ _COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 _REPLACEMENT = {"create-replacement", "delete-replaced", "discard-replaced", "import-replacement", "replace"}
 # Steps of data sources; a refresh reports its changes as updates.
 _UNSEEN = {"read", "read-replacement", "read-discard"}
-# The engine repeats what the program has reported.
-_AGAIN = "an unhandled error occurred:"
+# Of an error of the program. The SDK may have reported the error too, without it.
+_PREFIX = "an unhandled error occurred:"
 ROLLOUT = "tandem:Rollout"
 
 
@@ -91,9 +91,8 @@ def _change(metadata: Mapping[str, Any]) -> ResourceChange:
 
 def _messages(events: Iterable[Mapping[str, Any]], severity: str) -> list[str]:
     found = [
-        without_colours(event["diagnosticEvent"]["message"]).strip()
+        without_colours(event["diagnosticEvent"]["message"]).strip().removeprefix(_PREFIX).strip()
         for event in events
         if (event.get("diagnosticEvent") or {}).get("severity") == severity
     ]
-    again = {text for text in found if text.startswith(_AGAIN) and text.removeprefix(_AGAIN).strip() in found}
-    return list(dict.fromkeys(text for text in found if text and text not in again))
+    return list(dict.fromkeys(text for text in found if text))

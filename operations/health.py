@@ -88,13 +88,18 @@ def to_json(report: HealthReport) -> dict[str, Any]:
     return {"healthy": report.healthy, "checks": [result.to_data() for result in report.results]}
 
 
-def make_table(report: HealthReport, stack: str, subject: str = "Health of") -> Table:
-    """The results as a table; each failure and warning with the next place to look."""
-    table = Table("", "target", "check", "result", title=f"{subject} stack {stack}", title_justify="left")
+def group_by_target(report: HealthReport) -> dict[str, list[CheckResult]]:
+    """The results of each target, in the order of its first one."""
     by_target: dict[str, list[CheckResult]] = {}
     for result in report.results:
         by_target.setdefault(result.target, []).append(result)
-    for target, results in by_target.items():
+    return by_target
+
+
+def make_table(report: HealthReport, stack: str, subject: str = "Health of") -> Table:
+    """The results as a table; each failure and warning with the next place to look."""
+    table = Table("", "target", "check", "result", title=f"{subject} stack {stack}", title_justify="left")
+    for target, results in group_by_target(report).items():
         for number, result in enumerate(results):
             shown = Text(result.seen)
             if result.look_at:

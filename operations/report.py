@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -11,10 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from rich.console import Console, RenderableType
 
-from operations.health import make_table
-from operations.status import GroupStatus, show
+from operations.health import group_by_target
+from operations.status import (
+    NODE_COLUMNS,
+    GroupStatus,
+    cells_of,
+    describe_backups,
+    describe_rollout,
+    describe_virtual_ip,
+)
 from operations.topology import draw, from_group
 from provisioning.health.checks import Group
 
@@ -22,7 +27,6 @@ _TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, autoescape=True, trim_blocks=True,
     lstrip_blocks=True,
 )  # fmt: skip
-_WIDTH = 170
 
 
 def make_page(
@@ -39,18 +43,23 @@ def make_page(
         stack=status.stack,
         made=f"{now:%Y-%m-%d %H:%M} UTC",
         topology=draw(from_group(group, status.stack, masters)),
-        state=_plain(show(status, now.timestamp())),
-        health=_plain(make_table(status.health, status.stack)) if status.health else "",
+        state=_state(status, now.timestamp()),
+        health=group_by_target(status.health) if status.health else {},
         changes=[_change(each) for each in history],
         drill=drill,
     )
 
 
-def _plain(shown: RenderableType) -> str:
-    console = Console(file=io.StringIO(), width=_WIDTH, no_color=True, force_terminal=False)
-    console.print(shown, highlight=False)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue().rstrip()
+def _state(status: GroupStatus, now: float) -> dict[str, Any]:
+    """What `tandem status` shows, without the health checks, which have a table of their own."""
+    return {
+        "rollout": describe_rollout(status),
+        "virtual_ips": [describe_virtual_ip(status, address, now) for address in status.virtual_ips],
+        "columns": NODE_COLUMNS,
+        "nodes": [(bool(node.error), cells_of(node)) for node in status.nodes],
+        "errors": [node.error for node in status.nodes if node.error],
+        "backups": describe_backups(status.backups, now) if status.backups is not None else "",
+    }
 
 
 def _change(update: Mapping[str, Any]) -> dict[str, str]:

@@ -29,6 +29,8 @@ from provisioning.traffic.havip import find_holder
 
 CheckHealth = Callable[[Group, CallApi | None, Connect | None], HealthReport]
 WATCH_S = 2.0
+NODE_COLUMNS = ("node", "address", "state", "units", "revision", "release", "requests/s", "errors/s")
+UNREACHABLE = "unreachable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,19 +147,19 @@ def _cloud(inventory: Inventory, call_api: CallApi | None) -> dict[str, str]:
 def show(status: GroupStatus, now: float | None = None) -> RenderableType:
     """One screen."""
     now = time.time() if now is None else now
-    parts: list[RenderableType] = [Text(f"Stack {status.stack}: {_rollout(status)}", style="bold")]
-    parts += [Text(_virtual_ip(status, address, now)) for address in status.virtual_ips]
+    parts: list[RenderableType] = [Text(f"Stack {status.stack}: {describe_rollout(status)}", style="bold")]
+    parts += [Text(describe_virtual_ip(status, address, now)) for address in status.virtual_ips]
     parts += [Text(), _node_table(status), Text()]
     if status.health is not None:
         parts += _health_lines(status.health)
     else:
         parts += [Text(node.error, style="red") for node in status.nodes if node.error]
     if status.backups is not None:
-        parts.append(Text(f"backups  {_backups(status.backups, now)}"))
+        parts.append(Text(f"backups  {describe_backups(status.backups, now)}"))
     return Rows(*parts)
 
 
-def _rollout(status: GroupStatus) -> str:
+def describe_rollout(status: GroupStatus) -> str:
     records: list[dict[str, Any]] = [(node.data.get("versions") or {}).get("current") or {} for node in status.nodes]
     newest = max(records, key=lambda record: int(record.get("serial", 0)), default={})
     if not newest:
@@ -166,7 +168,7 @@ def _rollout(status: GroupStatus) -> str:
     return f"revision {newest['revision']}{when}"
 
 
-def _virtual_ip(status: GroupStatus, address: str, now: float) -> str:
+def describe_virtual_ip(status: GroupStatus, address: str, now: float) -> str:
     holders = [
         node.name + (f" for {duration(now - since)}" if since else "")
         for node in status.nodes
@@ -180,18 +182,18 @@ def _virtual_ip(status: GroupStatus, address: str, now: float) -> str:
 
 def _node_table(status: GroupStatus) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("node", "address", "state", "units", "revision", "release", "requests/s", "errors/s"):
+    for heading in NODE_COLUMNS:
         table.add_column(heading, overflow="fold")
     for node in status.nodes:
-        if node.error:
-            table.add_row(node.name, node.address, Text("unreachable", style="red"))
-        else:
-            # Text: a value may contain brackets, which are not markup.
-            table.add_row(node.name, node.address, *map(Text, _cells(node)))
+        # Text: a value may contain brackets, which are not markup.
+        table.add_row(*(Text(cell, style="red" if cell == UNREACHABLE else "") for cell in cells_of(node)))
     return table
 
 
-def _cells(node: NodeStatus) -> tuple[str, ...]:
+def cells_of(node: NodeStatus) -> tuple[str, ...]:
+    """The row of a node, by NODE_COLUMNS. That of an unreachable node ends after its state."""
+    if node.error:
+        return node.name, node.address, UNREACHABLE
     data = node.data
     units: Mapping[str, bool] = data["units"]
     stopped = [name for name, started in units.items() if not started]
@@ -203,7 +205,7 @@ def _cells(node: NodeStatus) -> tuple[str, ...]:
     traffic = data["traffic"]
     rates = [f"{traffic[key] / traffic['seconds']:.1f}" for key in ("requests", "errors")]
     count = f"{len(units) - len(stopped)} of {len(units)}" + (f"; not running: {', '.join(stopped)}" if stopped else "")
-    return state, count, revision, ", ".join(data["releases"].values()) or "-", *rates
+    return node.name, node.address, state, count, revision, ", ".join(data["releases"].values()) or "-", *rates
 
 
 def _unfinished(current: str, unfinished: str) -> str:
@@ -230,7 +232,7 @@ def _health_lines(report: HealthReport) -> list[Text]:
     return lines
 
 
-def _backups(backups: Sequence[Backup], now: float) -> str:
+def describe_backups(backups: Sequence[Backup], now: float) -> str:
     if not backups:
         return "none"
     newest = backups[0]

@@ -27,7 +27,7 @@ _PROJECT = "tandem"
 _NAMESPACES = ("tandem", "tencentcloud", "pulumi")
 _ENCRYPTED = "Encrypted-value-0"  # has the form of most secrets
 _ENCRYPTED_HASH = "$5$salt$Encrypted-value-0"  # of credentials.basicAuth
-_UNKNOWN = "is not a known key; keys start with tandem: or tencentcloud:"
+FOREIGN_KEY = "is not a known key; keys start with tandem: or tencentcloud:"
 _PREFIX = "Pulumi."
 
 
@@ -51,7 +51,7 @@ def check_file(file: Path, name: str | None = None) -> Checked:
         return Checked(shown, (Problem(shown, MISSING),), None)
     except (OSError, yaml.YAMLError, ValueError) as error:
         return Checked(shown, (Problem(shown, " ".join(str(error).split())),), None)
-    foreign = [Problem(key, _UNKNOWN) for key in config if key.partition(":")[0] not in _NAMESPACES]
+    foreign = [Problem(key, FOREIGN_KEY) for key in config if key.partition(":")[0] not in _NAMESPACES]
     encrypted: list[str] = []
     plain = {key: _replace_encrypted(value, key, encrypted) for key, value in config.items()}
     raw = {key.partition(":")[2]: value for key, value in plain.items() if key.startswith("tandem:")}

@@ -35,7 +35,7 @@ def judge(file: str, now: float) -> str:
         begin, end = validity(file)
     except (OSError, ValueError) as error:
         return f"{subject} failed {file} cannot be read: {error}"
-    if end - now > min(_WARNING_S, (end - begin) / 3):
+    if end - now >= min(_WARNING_S, (end - begin) / 3):
         return f"{subject} healthy"
     date = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(end))
     return f"{subject} failed " + (f"expired on {date}" if now > end else f"expires on {date}")

@@ -158,16 +158,13 @@ def _commit_together(
     results = in_parallel(changes, attempt)
     errors = [result for result in results if isinstance(result, ProvisioningError)]
 
-    def undo(error: ProvisioningError, change: NodeChange) -> ProvisioningError:
-        return _undo(error, change, (), version, token, report)
-
     def conclude(change: NodeChange, result: tuple[str, ...] | ProvisioningError) -> ProvisioningError | None:
         if isinstance(result, ProvisioningError):
-            return undo(result, change)
+            return undo(result, change, (), version, token, report)
         if not (change.plan and is_first(change)):
             return None
         if errors:
-            return undo(GateError(FIRST_FAILED), change)
+            return undo(GateError(FIRST_FAILED), change, (), version, token, report)
         change.connection.call([accept_operation(version, change.items)], token=token)
         return None
 
@@ -246,23 +243,28 @@ def _commit_or_restore(
     try:
         return _commit(change, token, version)
     except ProvisioningError as error:
-        raise _undo(error, change, peers, version, token, report) from None
+        raise undo(error, change, peers, version, token, report) from None
 
 
-def _undo(  # noqa: PLR0917 - as in _commit_or_restore, and the error
+def undo(  # noqa: PLR0917 - as in _commit_or_restore, and the error
     error: ProvisioningError,
     change: NodeChange,
     peers: Sequence[Target],
     version: Version,
     token: str,
     report: Callable[[str], None],
+    *,
+    facts: Facts | None = None,
 ) -> ProvisioningError:
-    """Roll the node back, unless its previous version is what has just failed. Returns the error to raise."""
+    """Roll the node back, unless its previous version is what has just failed. Returns the error to raise.
+
+    `facts` have the version to return to if this rollout has accepted parts; default: those before the rollout.
+    """
     same = change.facts.versions.revision == version.revision and not change.plan.changed_paths()
     if same and not change.plan.restarts():
         error.message += f"; {change.node.name} had this revision before, so there is nothing to restore"
         return error
-    return restore_after(error, change.target, change.facts, peers, token=token, report=report)
+    return restore_after(error, change.target, facts or change.facts, peers, token=token, report=report)
 
 
 def _commit(change: NodeChange, token: str, accept: Version | None) -> tuple[str, ...]:

@@ -11,9 +11,8 @@ from provisioning.facts import Facts
 from provisioning.inventory import Inventory
 from provisioning.kinds.base import Phase
 from provisioning.plan import Plan
-from provisioning.rollout.commit import NodeChange, commit_all, commit_staged, is_serving, stage
+from provisioning.rollout.commit import NodeChange, commit_all, commit_staged, is_serving, stage, undo
 from provisioning.rollout.order import Parts, divide, vrrp_differs, vrrp_is_unfinished, vrrp_of, without_pending
-from provisioning.rollout.restore import restore_after
 from provisioning.rollout.versions import Version, accept_operation
 from provisioning.rollout.vrrp_change import change_vrrp
 from provisioning.traffic.havip import Confirm
@@ -99,7 +98,7 @@ class _Rollout:
             lines = commit_staged(change, plan, gates, self.token, deadline_s=600.0)
         except ProvisioningError as error:
             peers = [other.target for other in self.all_changes if other is not change]
-            failed = restore_after(error, change.target, facts, peers, token=self.token, report=self.report)
+            failed = undo(error, change, peers, self.version, self.token, self.report, facts=facts)
             failed.message += "; the rollout stopped there"
             raise failed from None
         self._add({change.node.name: lines})

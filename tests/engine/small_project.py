@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.engine.project import Project, wait_until
 
@@ -69,6 +69,14 @@ class Item(Resource):
 
 class SmallProject(Project):
     """A project with a small program instead of the full one."""
+
+    @classmethod
+    def copy(cls, folder: Path, *more: str) -> Self:
+        """Copy the files of the `tandem` command, without its check of the full program's settings."""
+        project = super().copy(folder, *more)
+        program = folder / "operations" / "program.py"
+        program.write_text(f"{program.read_text()}\n\ndef check_settings(stack: str) -> None:\n    del stack\n")
+        return project
 
     def write(self, program: str, **config: Any) -> None:
         """Write a program that declares `Item` resources, and the stack settings that it reads."""

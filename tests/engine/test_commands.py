@@ -34,6 +34,25 @@ def test_up_deploys_and_a_second_up_changes_nothing(project: SmallProject) -> No
     assert project.succeed("outputs", "b") == "one\n"
 
 
+def test_up_shows_the_outputs_that_it_has_changed_and_after_a_failure_none(project: SmallProject) -> None:
+    program = """
+        a = Item("a", value=config.get("word"), fail=config.get_object("fail"))
+        pulumi.export("word", a.result)
+        pulumi.export("hidden", pulumi.Output.secret("hidden text"))
+        pulumi.export("kept", ["one", "two"])
+    """
+    project.write(program, word="one")
+    first = project.succeed("up")
+    assert 'Outputs:\n  hidden  [secret]\n  kept    ["one", "two"]\n  word    one\n' in first
+    project.write(program, word="two", fail=["update"])
+    failed = project.fail("up")
+    assert "update of a failed" in failed
+    assert "kept" not in failed
+    project.write(program, word="two")
+    assert "Outputs:\n  word  two\n\n" in project.succeed("up")
+    assert "Outputs:" not in project.succeed("up")
+
+
 def test_the_passphrase_of_other_stacks_is_not_used_for_a_stack_on_localcloud(project: SmallProject) -> None:
     project.write('Item("a", text=pulumi.Output.secret("hidden"))')
     settings = project.folder / "stacks" / "Pulumi.local.yaml"

@@ -19,12 +19,15 @@ from rich.console import Console
 from typer.main import get_group
 
 from operations.commands import app
-from operations.errors import OperationError, UsageError
+from operations.errors import OperationError, SettingsRefusedError, UsageError
 from operations.main import describe_bug, exit_code_of, find_stack, order_ssh
 from operations.messages import print_error
 from operations.new_stack import make_answers, render, write
+from operations.program import check_settings
 from operations.workspace import PROJECT_ROOT
 from settings.check import Checked, check_file, find_files
+from settings.load import Stack, parse
+from settings.problems import SettingsError
 
 
 def all_commands() -> Iterator[tuple[str, click.Command]]:
@@ -218,6 +221,24 @@ def test_config_check_needs_no_engine_and_exits_with_1(tmp_path: Path) -> None:
     assert (shown.returncode, shown.stderr) == (1, "")
     assert "tandem:nginxx  is not a known key; did you mean nginx?" in shown.stdout
     assert tandem("config", "check", "stacks/Pulumi.local.yaml", PATH="/nonexistent").returncode == 0
+
+
+def test_settings_are_refused_without_the_engine_in_the_words_of_the_program(tmp_path: Path) -> None:
+    file = tmp_path / "other.yaml"
+    wrong = {**local_config(), "tandem:virtualIp": {"address": "10.9.9.9"}, "tandem:nginxx": {}}
+    file.write_text(yaml.safe_dump({"config": {**wrong, "random:x": "a key that the program does not read"}}))
+    with pytest.raises(SettingsRefusedError) as refused:
+        check_settings("test", {"TANDEM_CONFIG_FILE": str(file)})
+    raw = {key.removeprefix("tandem:"): value for key, value in wrong.items() if key.startswith("tandem:")}
+    with pytest.raises(SettingsError) as reported:
+        parse(Stack("tandem", "test", "ap-guangzhou", str(file)), raw)
+    assert str(refused.value) == str(reported.value)
+
+
+def test_the_engine_may_start_with_valid_settings_of_a_stack_of_any_organization() -> None:
+    check_settings("local", {})
+    with pytest.raises(SettingsRefusedError, match=r"^stacks/Pulumi\.none\.yaml has 1 problem:\n.*does not exist"):
+        check_settings("company/none", {})
 
 
 # ---- init ------------------------------------------------------------------------------------------------------------

@@ -99,6 +99,7 @@ def test_an_error_that_the_engine_repeats_is_shown_once() -> None:
     report = "stacks/Pulumi.prod.yaml has 1 problem:\n  tandem:x  is not a known key"
     events = [message("error", report), message("error", f"an unhandled error occurred:\n{report}\n")]
     assert read_preview(events).errors == (report,)
+    assert read_preview(events[1:]).errors == (report,)
 
 
 def test_of_a_changed_item_only_the_changed_fields_are_shown() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,6 +101,15 @@ def test_the_page_has_the_topology_the_state_the_changes_and_the_drill() -> None
     assert "<td>kill nginx</td><td>healthz: 9 of 9</td><td>no response</td>" in text
     assert "login: 1 of 100</td><td>412 ms</td>" in text
     assert "not on Tencent Cloud" in text
+
+
+def test_the_state_and_the_health_checks_are_tables() -> None:
+    text = page()
+    assert '<tr class="failed"><td>iam-a</td><td>10.0.4.20</td><td>unreachable</td></tr>' in text
+    assert '<td class="fail">fail</td><td>iam-a</td><td>SSH</td><td>no &lt;connection&gt;' in text
+    assert '<div class="look">look at: the console</div>' in text
+    assert "<li>virtual IP 10.0.4.99 (public 203.0.113.10): held by NO NODE</li>" in text
+    assert not re.search("<pre|[\u2500-\u257f]", text), "no table drawn for a terminal"
 
 
 def test_the_page_is_self_contained_and_escapes_what_it_shows() -> None:

@@ -12,8 +12,9 @@ import yaml
 from program_runs import run
 from pulumi import RunError
 from pulumi.dynamic.dynamic import ResourceProvider, serialize_provider
+from pulumi.runtime.proto.engine_pb2 import LogRequest
 
-from components.failures import Monitor, without_traceback
+from components.failures import Monitor, is_cancellation, leave_out, without_traceback
 from components.health import HealthProvider
 from components.host_keys import HostKeysProvider
 from components.rollout import RolloutProvider, find_departed
@@ -85,6 +86,22 @@ def test_a_cancelled_call_of_the_engine_ends_the_program_without_traceback() -> 
         Monitor(_FailingMonitor(grpc.StatusCode.INVALID_ARGUMENT)).RegisterResource(None)
 
 
+def test_unwanted_messages_are_left_out_of_the_connection_that_the_sdk_uses_after_the_program() -> None:
+    class Engine:
+        def __init__(self) -> None:
+            self.shown: list[str] = []
+
+        def Log(self, request: LogRequest) -> None:  # noqa: N802 - a name of the engine's API
+            self.shown.append(request.message)
+
+    engine = Engine()
+    leave_out(engine, is_cancellation)
+    leave_out(engine, "refused".__eq__)
+    for message in ("Resource monitor has terminated, shutting down", "refused", "refused: the address is used"):
+        engine.Log(LogRequest(message=message))
+    assert engine.shown == ["refused: the address is used"]
+
+
 def test_a_provisioning_error_is_reported_without_traceback() -> None:
     @without_traceback
     def fail() -> None:
@@ -115,6 +132,10 @@ def test_host_keys_are_only_read_again_for_a_new_instance() -> None:
     assert provider.diff("iam-a", old, {**old, "instance_id": object(), "node": object()}).changes is True
 
 
+# The engine compares the inputs, and a preview shows only what differs (components/input_diff.py).
+_COMPARED_BY_ENGINE = None
+
+
 def _rollout_inputs() -> dict[str, Any]:
     inputs = dict(run("local").get("rollout").inputs)
     return {**inputs, "bastion": None}
@@ -130,7 +151,7 @@ def test_a_change_of_any_input_runs_the_rollout(key: str) -> None:
     inputs = _rollout_inputs()
     old = {**inputs, "revision": "r", "drift": {}}
     found = RolloutProvider().diff("x", old, {**inputs, key: "another"})
-    assert (found.changes, found.replaces) == (True, [])
+    assert (found.changes, found.replaces) == (_COMPARED_BY_ENGINE, [])
 
 
 def test_a_removed_node_is_distinguished_from_a_replaced_node() -> None:
@@ -159,7 +180,7 @@ def test_health_is_only_checked_again_after_a_rollout() -> None:
         "password": "p",
     }  # fmt: skip
     assert HealthProvider().diff("x", old, dict(old)).changes is False
-    assert HealthProvider().diff("x", old, {**old, "revision": "2"}).changes is True
+    assert HealthProvider().diff("x", old, {**old, "revision": "2"}).changes is _COMPARED_BY_ENGINE
 
 
 def test_manifests_are_restored_from_inputs() -> None:

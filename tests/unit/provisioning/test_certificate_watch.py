@@ -9,20 +9,27 @@ from pathlib import Path
 import pytest
 import trustme
 
+from provisioning.health.public_checks import judge_validity
+from provisioning.health.results import Level
 from provisioning.programs import certificate_watch
 from provisioning.programs.event_recorder import Events
 
 DAY_S = 86400.0
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, float]:
-    """A certificate for 90 days, and its end."""
+def issue(folder: Path, valid_days: int) -> tuple[Path, float]:
+    """A certificate, and its end."""
     end = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(days=60)
-    issued = trustme.CA().issue_cert("iam.api.example.com", not_before=end - dt.timedelta(days=90), not_after=end)
-    file = tmp_path / "api.pem"
+    begin = end - dt.timedelta(days=valid_days)
+    issued = trustme.CA().issue_cert("iam.api.example.com", not_before=begin, not_after=end)
+    file = folder / "api.pem"
     file.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
     return file, end.timestamp()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, float]:
+    return issue(tmp_path, 90)
 
 
 @pytest.mark.parametrize(
@@ -68,3 +75,15 @@ def test_the_recorder_makes_one_event_of_it_and_one_of_its_renewal(
 
 def test_without_a_recorder_it_ends_quietly(certificate: tuple[Path, float], tmp_path: Path) -> None:
     certificate_watch.main([str(certificate[0])], str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("valid_days", [60, 365], ids=["a third of the validity period", "30 days"])
+def test_the_report_and_tandem_health_have_the_same_limit(tmp_path: Path, valid_days: int) -> None:
+    file, end = issue(tmp_path, valid_days)
+    begin = end - valid_days * DAY_S
+    for days_left in (31, 30.01, 30, 29.99, 20.01, 20, 19.99, 0, -0.01):
+        now = end - days_left * DAY_S
+        health = judge_validity("iam-a", *(dt.datetime.fromtimestamp(at, dt.UTC) for at in (begin, end, now)))
+        reported = certificate_watch.judge(str(file), now)
+        assert reported.endswith(" healthy") == (health.level is Level.OK), days_left
+        assert ("expired on" in reported) == (health.level is Level.FAIL), days_left

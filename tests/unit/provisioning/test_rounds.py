@@ -164,6 +164,17 @@ def test_a_node_of_which_only_the_databases_change_must_pass_its_health_gates(tm
     assert [name for name in asked if name] == ["iam-a"], "one gate, of the changed node"
 
 
+def test_an_account_that_cannot_be_restored_does_not_roll_back_the_revision_that_runs(tmp_path: Path) -> None:
+    group = Group(tmp_path, "iam-b", NODES)
+    del group.accounts.hashes["iam@10.0.4.22"]
+    answer = group.accounts.answer
+    group.systems["iam-a"].mariadb = lambda text: Result(1, "", "read only") if "CREATE" in text else answer(text)
+    group.effect = lambda node, effect: group.log.append(f"{node} {effect}")
+    with pytest.raises(NodeError) as caught:
+        group.deploy(NODES)
+    assert "; iam-a had this revision before, so there is nothing to restore; the rollout" in caught.value.message
+
+
 @pytest.mark.parametrize("user", ["iam", "iam_g2"])
 def test_a_unit_that_cannot_be_stopped_after_all_nodes_is_rolled_back(tmp_path: Path, user: str) -> None:
     """To the version that the node has accepted by then: its other parts stay."""
