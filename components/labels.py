@@ -14,7 +14,7 @@ _MAX_KEY_NAME = 25
 _MAX_NAME = 60
 # Names in a certificate's subject (RFC 5280, appendix A.1: ub-common-name, ub-organization-name).
 _MAX_SUBJECT = 64
-# Parts of the resource names of other keys (components/credentials.py), which are names that a node can have.
+# Parts of the resource names of other keys (certificates.py, credentials.py), which are names that a node can have.
 _OTHER_KEYS = re.compile(r"backup|ca|deployment|server|.*-host|(site|stream)-.*")
 
 

@@ -1,4 +1,4 @@
-"""Whether receivers of notifications have confirmed the events (programs/notifier.py has the queues)."""
+"""Whether receivers of notifications have confirmed the events (programs/notifier has the queues)."""
 
 from __future__ import annotations
 

@@ -16,14 +16,14 @@ from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
 from provisioning.kinds.timer import Timer
 from provisioning.kinds.user import User
-from provisioning.programs import database_backup
 from provisioning.rendering import render
 from provisioning.services.data import redis_address
 from provisioning.services.packages import packages
+from provisioning.services.programs import FOLDER, sources_of
 
 UNIT = "tandem-backup"
 PROGRAM = "/usr/local/lib/tandem/backup"
-_MODULES = "/usr/local/lib/tandem/database_backup"
+_MODULES = f"{FOLDER}/database_backup"
 UPLOAD = "/usr/local/lib/tandem/backup-upload"
 _RECEIVER = "tandem-backup"  # the account on the second node
 _HOME = "/var/lib/tandem-backup"
@@ -44,13 +44,9 @@ def _uploader() -> File:
 
 def _programs(deployment: Deployment, **more: Any) -> list[Item]:
     keep = {"keep_days": deployment.data.backup.keep_days, "keep_weeks": deployment.data.backup.keep_weeks}
-    sources = [file for file in resources.files(database_backup).iterdir() if file.name.endswith(".py")]
     return [
         Directory(_MODULES),
-        *(
-            File(f"{_MODULES}/{file.name}", file.read_text(encoding="utf-8"))
-            for file in sorted(sources, key=lambda file: file.name)
-        ),
+        *(File(f"{_MODULES}/{name}", text) for name, text in sources_of("database_backup").items()),
         File(PROGRAM, render("backup/backup.j2", modules=_MODULES), mode=0o755),
         File("/etc/tandem/backup.json", json.dumps({**keep, **more}, indent=2) + "\n"),
     ]

@@ -16,6 +16,7 @@ from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import mariadb_address
 from provisioning.services.packages import packages
+from provisioning.services.programs import FOLDER, sources_of
 from provisioning.services.upstreams import upstreams
 from provisioning.services.vrrp import Profile, virtual_routers
 from provisioning.upstreams import STREAM_UPSTREAMS_FILE, UPSTREAMS_FILE
@@ -24,7 +25,6 @@ DAEMON = "tandem-health"
 RECORDER = "tandem-events"
 _CERTIFICATES = "/etc/nginx/tls/*.pem /etc/iam/*.crt"
 _DATABASE = "/etc/tandem/database.json"
-_PROGRAMS = "/usr/local/lib/tandem"
 _RISE = 2  # correct answers in a row, after which a target is healthy again
 # The health page of a service of the user's own may use databases, and so be slow.
 _OTHERS_PATIENCE_S = 2.0
@@ -58,16 +58,16 @@ def _daemon(deployment: Deployment, node: Node, profile: Profile) -> list[Item]:
     changed = (restart(DAEMON),)
     database = [File(_DATABASE, _database(deployment), mode=0o600, after=changed)] if deployment.iam.enabled else []
     return [
-        Directory(f"{_PROGRAMS}/health_daemon"),
+        Directory(f"{FOLDER}/health_daemon"),
         *(
-            File(f"{_PROGRAMS}/health_daemon/{name}", text, after=changed)
-            for name, text in _sources("health_daemon").items()
+            File(f"{FOLDER}/health_daemon/{name}", text, after=changed)
+            for name, text in sources_of("health_daemon").items()
         ),
         File("/etc/tandem/health.json", json.dumps(settings, indent=2) + "\n", after=changed),
         *database,
         *(
             File(
-                f"{_PROGRAMS}/{name}",
+                f"{FOLDER}/{name}",
                 render(f"health/{name}.j2", profile=profile, lowered=settings["lowered"]),
                 mode=0o755,
             )
@@ -90,7 +90,7 @@ def _no_daemon() -> list[Item]:
     return [
         Unit(DAEMON, enabled=False, running=False),
         Absent(f"/etc/systemd/system/{DAEMON}.service"),
-        *(Absent(f"{_PROGRAMS}/{name}") for name in ("nginx-stopped", "nginx-started", "health-stopped")),
+        *(Absent(f"{FOLDER}/{name}") for name in ("nginx-stopped", "nginx-started", "health-stopped")),
     ]
 
 
@@ -104,7 +104,7 @@ def _recorder(deployment: Deployment, node: Node) -> list[Item]:
     changed = (restart(RECORDER),)
     program = resources.files("provisioning.programs").joinpath("event_recorder.py").read_text(encoding="utf-8")
     return [
-        File(f"{_PROGRAMS}/event_recorder.py", program, after=changed),
+        File(f"{FOLDER}/event_recorder.py", program, after=changed),
         File("/etc/tandem/events.json", json.dumps(settings, indent=2) + "\n", after=changed),
         File(f"/etc/systemd/system/{RECORDER}.service", render("health/tandem-events.service.j2"), after=changed),
         Unit(RECORDER),
@@ -112,7 +112,7 @@ def _recorder(deployment: Deployment, node: Node) -> list[Item]:
 
 
 def _certificate_watch(deployment: Deployment) -> list[Item]:
-    program, name = f"{_PROGRAMS}/certificate_watch.py", "tandem-certificates"
+    program, name = f"{FOLDER}/certificate_watch.py", "tandem-certificates"
     unit = render("health/tandem-certificates.service.j2", program=program, patterns=_CERTIFICATES)
     source = resources.files("provisioning.programs").joinpath("certificate_watch.py").read_text(encoding="utf-8")
     return [
@@ -148,12 +148,3 @@ def _database(deployment: Deployment) -> str:
 
 def _request(path: str) -> str:
     return f"GET {path} HTTP/1.1\r\nHost: health\r\nConnection: close\r\n\r\n"
-
-
-def _sources(package: str) -> dict[str, str]:
-    folder = resources.files("provisioning.programs").joinpath(package)
-    return {
-        file.name: file.read_text(encoding="utf-8")
-        for file in sorted(folder.iterdir(), key=lambda file: file.name)
-        if file.name.endswith(".py")
-    }

@@ -120,7 +120,7 @@ def _health(deployment: Deployment, node: Node) -> list[Item]:
 
 def _checks() -> list[Item]:
     """Check the node certificate: with a wrong one iam-authz-server (marmotedu/iam 16c723d) blocks without an error."""
-    look_at = "components/credentials.py (node certificates)"
+    look_at = "components/certificates.py (node certificates)"
     trusted = ("openssl", "verify", "-CAfile", _CA, "-verify_ip", "127.0.0.1", _CERTIFICATE)
     same_key = (
         f'test "$(openssl x509 -in {_CERTIFICATE} -noout -pubkey)" = "$(openssl pkey -in {_PRIVATE_KEY} -pubout)"'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
 from typing import Any
 
 from pydantic import SecretStr
@@ -11,13 +10,15 @@ from pydantic import SecretStr
 from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
 from provisioning.kinds.base import Item, restart
+from provisioning.kinds.directory import Directory
 from provisioning.kinds.file import File
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.packages import packages
+from provisioning.services.programs import FOLDER, sources_of
 
 UNIT = "tandem-notify"
-PROGRAM = "/usr/local/lib/tandem/notifier.py"
+PROGRAM = f"{FOLDER}/notifier"
 SETTINGS = "/etc/tandem/notifications.json"
 
 
@@ -33,14 +34,13 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
     changed = (restart(UNIT),)
     return [
         *packages(deployment, "ca-certificates"),
-        File(
-            PROGRAM, resources.files("provisioning.programs").joinpath("notifier.py").read_text("utf-8"), after=changed
-        ),
+        Directory(PROGRAM),
+        *(File(f"{PROGRAM}/{name}", text, after=changed) for name, text in sources_of("notifier").items()),
         # Its URLs and passwords are secrets, so the program reads a file instead of arguments.
         File(SETTINGS, json.dumps({"receivers": receivers}, indent=2) + "\n", mode=0o600, after=changed),
         File(
             f"/etc/systemd/system/{UNIT}.service",
-            render("notifications/tandem-notify.service.j2", program=PROGRAM, settings=SETTINGS),
+            render("notifications/tandem-notify.service.j2", folder=FOLDER, settings=SETTINGS),
             after=changed,
         ),
         Unit(UNIT),

@@ -30,8 +30,9 @@ from provisioning.agent.node import Node
 from provisioning.kinds.file import File
 from provisioning.manifest_rendering import render
 from provisioning.placeholders import substitute
-from provisioning.programs import notifier
-from provisioning.programs.notifier import Channel, DeliveryError, Notifier, distribute, drop_earlier, make_channels
+from provisioning.programs.notifier.daemon import LAST_TIMEOUT_S, Notifier, make_channels
+from provisioning.programs.notifier.queues import LONGEST_QUEUE, Channel, distribute, drop_earlier
+from provisioning.programs.notifier.receivers import DeliveryError, Http, Mail
 from settings.notifications import NotificationsSettings
 
 DEADLINE_S = 20.0
@@ -257,17 +258,17 @@ def test_a_stop_does_not_wait_for_a_receiver_that_is_away(tmp_path: Path) -> Non
     lab.start()
     for number in range(1, 50):
         write_event(lab.events, number)
-    assert lab.stop() < notifier.LAST_TIMEOUT_S + 3
+    assert lab.stop() < LAST_TIMEOUT_S + 3
     assert lab.queued() == {"webhook-0": 49}
 
 
 def test_the_oldest_events_are_dropped_from_a_full_queue(tmp_path: Path) -> None:
     lab = Lab(tmp_path, [webhook("http://127.0.0.1:9/")])
-    for number in range(notifier.LONGEST_QUEUE + 2):
+    for number in range(LONGEST_QUEUE + 2):
         write_event(lab.events, number)
     distribute(lab.events, lab.channels)
     queue = lab.channels[0].queue()
-    assert (len(queue), queue[0].name) == (notifier.LONGEST_QUEUE, f"{2:012d}.json")
+    assert (len(queue), queue[0].name) == (LONGEST_QUEUE, f"{2:012d}.json")
     assert len(lab.reported) == 2
 
 
@@ -359,7 +360,7 @@ def test_a_first_receiver_gets_no_events_from_before_it_was_set(tmp_path: Path) 
 
 
 def send(given: dict[str, Any], **changed: Any) -> None:
-    (notifier.Mail if given["kind"] == "mail" else notifier.Http)(given).send(event(17, **changed), 5)
+    (Mail if given["kind"] == "mail" else Http)(given).send(event(17, **changed), 5)
 
 
 def test_wecom_gets_a_text_message(receiver: HttpReceiver) -> None:
@@ -525,11 +526,14 @@ def test_the_notifier_is_stopped_after_what_it_reports_about() -> None:
 def test_the_program_runs_with_the_standard_library_only_and_ends_at_sigterm(
     tmp_path: Path, receiver: HttpReceiver
 ) -> None:
-    program, settings = tmp_path / "notifier.py", tmp_path / "settings.json"
-    text = files(SETTINGS)["/usr/local/lib/tandem/notifier.py"].text
-    program.write_text(text.replace("/var/lib/tandem", str(tmp_path)))
+    settings, program = tmp_path / "settings.json", "from notifier.daemon import main; main()"
+    (tmp_path / "notifier").mkdir()
+    for path, file in files(SETTINGS).items():
+        if path.startswith("/usr/local/lib/tandem/notifier/"):
+            text = file.text.replace("/var/lib/tandem", str(tmp_path))
+            (tmp_path / "notifier" / Path(path).name).write_text(text)
     settings.write_text(json.dumps({"receivers": [webhook(receiver.url)]}))
-    with subprocess.Popen([sys.executable, "-ISE", str(program), str(settings)]) as process:
+    with subprocess.Popen([sys.executable, "-BSEc", program, str(settings)], cwd=tmp_path) as process:
         wait_until((tmp_path / "notifications/webhook-0").exists)
         write_event(tmp_path / "events", 1)
         process.send_signal(signal.SIGTERM)
