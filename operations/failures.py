@@ -54,7 +54,12 @@ def read_failures(event_log: Iterable[str], *, interrupted: bool) -> Failures:
             errors[message["urn"]] = errors.get(message["urn"], "") + message["message"]
     uncertain = tuple(_resource(one) for one in failed if _is_uncertain(one, errors.get(one["urn"], "")))
     advice = tuple(text for code, text in _ADVICE.items() if any(code in error for error in errors.values()))
-    of_resources = tuple(without_colours(text).strip() for urn, text in errors.items() if _STACK not in urn)
+    # The real provider plugins' texts name neither the action nor the resource.
+    of_resources = tuple(
+        f"{urn.rsplit('::', 1)[1]}: {without_colours(text).strip()}"
+        for urn, text in errors.items()
+        if _STACK not in urn
+    )
     return Failures(uncertain, interrupted or len(uncertain) < len(failed), advice, of_resources)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -138,7 +139,12 @@ def pull(pid: int, device: str) -> None:
             fields = line.split()
             if fields[2] != f"{major}:{minor}":
                 continue
-            place = open_inside(Path(f"/proc/{pid}/root"), _unescaped(fields[4]), os.O_RDONLY)
+            try:
+                place = open_inside(Path(f"/proc/{pid}/root"), _unescaped(fields[4]), os.O_RDONLY)
+            except OSError as error:
+                if error.errno == errno.EIO:  # shut down through another mount, or by an earlier call that was killed
+                    continue
+                raise
             try:
                 # If another file system is mounted over it, the path leads to that one, which must not be shut down.
                 if os.fstat(place).st_dev == os.makedev(major, minor):

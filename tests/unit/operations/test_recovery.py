@@ -119,7 +119,7 @@ def test_the_errors_of_resources_are_repeated_at_the_end() -> None:
     """Pulumi prints all outputs after them; the message without a resource only says that the run failed."""
     log = failed(op="update", error="<{%reset%}>iam-b: gate failed\n  look at: the journal<{%reset%}>\n")
     assert str(EngineError("pulumi up", 1, read(log))) == (
-        "pulumi up failed with exit code 1:\n  iam-b: gate failed\n    look at: the journal"
+        "pulumi up failed with exit code 1:\n  vpc: iam-b: gate failed\n    look at: the journal"
     )
     of_the_program = failed("urn:pulumi:local::tandem::pulumi:pulumi:Stack::tandem-local", error="wrong")
     assert str(EngineError("pulumi up", 1, read(of_the_program))) == "pulumi up failed with exit code 1, see above"
