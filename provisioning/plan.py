@@ -12,6 +12,7 @@ from typing import Any
 from provisioning.facts import Facts
 from provisioning.kinds.base import Item, Phase
 from provisioning.kinds.check import Check
+from provisioning.kinds.unit import Unit
 from provisioning.leaving import LEFT, Entry, describe_entry, find_leaving
 
 
@@ -56,6 +57,12 @@ class Plan:
         """The units that will or may be restarted, which cuts their connections."""
         actions = [action.split(" ", 1) for action in (*self.pending, *self.unit_actions, *(self.unfinished or ()))]
         return tuple(dict.fromkeys(unit for verb, *rest in actions if verb == "restart" for unit in rest))
+
+    def disrupts(self) -> bool:
+        """Whether a unit starts, stops or restarts, now or for an interrupted run. A reload loses no request."""
+        reloaded = {action.removeprefix("reload ") for action in self.unit_actions}
+        others = any(isinstance(step.item, Unit) and step.item.name not in reloaded for step in self.commit)
+        return bool(others or self.restarts() or self.pending or self.unfinished)
 
 
 def make_plan(node: str, items: Sequence[Item], facts: Facts) -> Plan:

@@ -14,7 +14,6 @@ from provisioning.health.results import count
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.kinds.base import Item, Phase
 from provisioning.kinds.gate import Gate
-from provisioning.kinds.unit import Unit
 from provisioning.parallel import in_parallel
 from provisioning.plan import Plan, commit_operation, describe, gate_operation, stage_operation
 from provisioning.rollout.order import node_order, runs
@@ -215,9 +214,8 @@ def change_one(
     """
     plan, restarts = change.plan, change.plan.restarts()
     gates = [item for item in change.items if isinstance(item, Gate) and item.name in restarts]
-    disruptive = any(isinstance(step.item, Unit) for step in plan.commit) or plan.pending or plan.unfinished
     has_peer = any(other.node.eligible for other in around.others)
-    switches = bool(change.node.name in masters and has_peer and disruptive)
+    switches = bool(change.node.name in masters and has_peer and plan.disrupts())
     if not (gates or switches or plan.drained):
         return commit()
     if gates or switches:
