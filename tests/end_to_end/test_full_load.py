@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from localcloud.network.names import CLIENT_ADDRESS, MORE_CLIENTS
 from samples.iam.build import members
 from settings.archives import pack
 from tests.end_to_end.conftest import NAME
@@ -36,9 +37,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 # Requests that use a value of which only one is valid at a time.
 _AFFECTED = {"jwtKey": {"secrets"}, "adminPassword": {"login", "secrets"}}
-
-
-CLIENTS = tuple(f"198.51.100.{number}" for number in range(20, 28))
+CLIENTS = tuple(map(str, (CLIENT_ADDRESS, *MORE_CLIENTS)))
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +46,6 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:
     with new_cloud(f"{NAME}l") as lab:
         group = Group(lab, write_settings(tmp_path_factory.mktemp("settings") / "first.yaml"))
         group.up()
-        for address in CLIENTS:
-            lab.client("ip", "addr", "add", f"{address}/32", "dev", "lo")
         yield group
 
 
