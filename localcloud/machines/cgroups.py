@@ -20,8 +20,9 @@ _PERIOD_US = 100_000
 
 # Share of the processor of all machines together, relative to one other process of this host (cgroup v1: 1,024 is one
 # process; v2: 100). A real machine has its own processors: with the kernel's default, all machines of all clouds count
-# as one process, and tests or compilers beside them delay the nodes until virtual IPs move.
-_SHARE = 10
+# as one process, and tests or compilers beside them delay the nodes until virtual IPs move. With 10, busy loops on nodes
+# delay the daemon by seconds.
+_SHARE = 4
 
 # Errors of the kernel when a group is removed while it is read: no such file, no such device.
 _GONE = frozenset({errno.ENOENT, errno.ENODEV})
@@ -92,10 +93,11 @@ class Cgroup:
                 _pass_down(parent)
             with contextlib.suppress(FileExistsError):
                 directory.mkdir()
-                if "cpu" in hierarchy.controllers:
-                    (directory / "cpu.shares").write_text(str(1024 * _SHARE))
-                elif (directory / "cpu.weight").exists():
-                    (directory / "cpu.weight").write_text(str(100 * _SHARE))
+            # Also in a group that exists: whoever created it may have been killed before this.
+            if "cpu" in hierarchy.controllers:
+                (directory / "cpu.shares").write_text(str(1024 * _SHARE))
+            elif (directory / "cpu.weight").exists():
+                (directory / "cpu.weight").write_text(str(100 * _SHARE))
             if "cpuset" in hierarchy.controllers:
                 # A new cpuset group has no CPUs or memory nodes, and no process can enter it.
                 for name in ("cpuset.cpus", "cpuset.mems"):

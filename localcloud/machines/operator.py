@@ -6,6 +6,7 @@ program in any language sees them, and no other process on the host does.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -75,7 +76,8 @@ def enter_client(paths: Paths) -> dict[str, str]:
     """Move this process to the internet namespace."""
     _enter(paths, names.INTERNET)
     # As the nodes' share of the processor (cgroups.py): a client is another computer, which nodes cannot delay.
-    os.setpriority(os.PRIO_PROCESS, 0, -10)
+    with contextlib.suppress(PermissionError):  # not permitted in some containers
+        os.setpriority(os.PRIO_PROCESS, 0, -6)
     return _environment(paths)
 
 

@@ -48,7 +48,7 @@ def test_plain_http_is_redirected_to_https(deployed: Lab) -> None:
 
 
 def test_nodes_do_not_delay_a_client(deployed: Lab) -> None:
-    assert deployed.client("nice").stdout.strip() == "-10"
+    assert deployed.client("nice").stdout.strip() == "-6"
 
 
 def test_the_outputs_are_complete_and_correct(deployed: Lab) -> None:
