@@ -10,7 +10,7 @@ from components.changes import list_key_generations, refuse_impossible_changes
 from components.credentials import Credentials, CredentialsArgs
 from components.dns import Dns, DnsArgs
 from components.exports import export
-from components.failures import end_quietly_when_cancelled
+from components.failures import end_quietly_when_cancelled, reported_once
 from components.firewall import Firewall, FirewallArgs
 from components.health_resource import Health, HealthArgs
 from components.hooks import Hooks
@@ -27,9 +27,10 @@ from provisioning.deployment import make_deployment
 from settings.load import load
 
 end_quietly_when_cancelled()
-s = load()
-last = read_exports()
-refuse_impossible_changes(s, last)
+with reported_once():
+    s = load()
+    last = read_exports()
+    refuse_impossible_changes(s, last)
 announce_changes(s, last)
 labels = Labels(s.project, s.stack, s.tags)
 hooks = Hooks(NodeSequence(LastDeployment(last, cloud_settings(), s.nodes.image)))

@@ -10,7 +10,6 @@ from typing import Any
 
 import pulumi
 
-from components.failures import reported_once
 from provisioning.deployment import BASTION
 from provisioning.exports import Exports
 from settings.data import DataLocation
@@ -37,7 +36,7 @@ def refuse_impossible_changes(settings: Settings, deployed: Exports | None) -> N
         return
     problems = tuple(problem for rule in _RULES for problem in rule(settings, deployed))
     if problems:
-        raise reported_once(ChangeError(settings.file, problems))
+        raise ChangeError(settings.file, problems)
 
 
 def check_network(settings: Settings, deployed: Exports) -> Iterator[Problem]:

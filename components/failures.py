@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
 import grpc
@@ -61,12 +62,16 @@ def _is_launched() -> bool:
     return any("pulumi-language-python-exec" in argument for argument in sys.orig_argv)
 
 
-def reported_once(error: RunError) -> RunError:
-    """With pulumi.automation the engine shows the error of the program, which the SDK would report too."""
-    engine: Any = settings.get_engine()
-    if engine is not None and not _is_launched():
-        leave_out(engine, str(error).__eq__)
-    return error
+@contextmanager
+def reported_once() -> Generator[None]:
+    """With pulumi.automation the engine shows a RunError of the program, which the SDK would report too."""
+    try:
+        yield
+    except RunError as error:
+        engine: Any = settings.get_engine()
+        if engine is not None and not _is_launched():
+            leave_out(engine, str(error).__eq__)
+        raise
 
 
 def leave_out(engine: Any, unwanted: Callable[[str], bool]) -> None:

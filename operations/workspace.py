@@ -17,7 +17,9 @@ from typing import Any
 
 import yaml
 
+from operations.errors import OperationError
 from operations.files import write_file
+from settings import yaml_files
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 LOCAL_STACK = "local"
@@ -83,6 +85,13 @@ class Workspace:
         }
 
 
+def find_config_file(stack: str, environment: Mapping[str, str]) -> Path | None:
+    """The settings to use instead of the stack's. For a stack on Tencent Cloud, Pulumi reads those of the stack."""
+    given = environment.get("TANDEM_CONFIG_FILE")
+    is_local = stack == LOCAL_STACK or "LOCALCLOUD_NAME" in environment
+    return Path(given) if given and is_local else None
+
+
 def find_workspace(stack: str, environment: Mapping[str, str]) -> Workspace | None:
     """The workspace of a stack on localcloud, or None for a stack on Tencent Cloud.
 
@@ -91,9 +100,8 @@ def find_workspace(stack: str, environment: Mapping[str, str]) -> Workspace | No
     name = environment.get("LOCALCLOUD_NAME")
     if name is None and stack != LOCAL_STACK:
         return None
-    given = environment.get("TANDEM_CONFIG_FILE")
     workspace = Workspace(
-        PROJECT_ROOT / ".tandem" / (name or "default"), PROJECT_ROOT, config_file=Path(given) if given else None
+        PROJECT_ROOT / ".tandem" / (name or "default"), PROJECT_ROOT, config_file=find_config_file(stack, environment)
     )
     if cloud_id := environment.get("LOCALCLOUD_ID"):
         move_away_state_of_another_cloud(workspace.directory, cloud_id)
@@ -116,4 +124,7 @@ def move_away_state_of_another_cloud(directory: Path, cloud_id: str) -> None:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    return yaml.safe_load(file.read_text()) or {}
+    try:
+        return yaml_files.read(file) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise OperationError(f"{file} cannot be read: {' '.join(str(error).split())}") from error

@@ -15,6 +15,9 @@ from provisioning.kinds.check import Check
 from provisioning.kinds.unit import Unit
 from provisioning.leaving import LEFT, Entry, describe_entry, find_leaving
 
+FILES_CHANGE = "its files change"
+_ENTRANCE = {"nginx", "keepalived"}  # the units on which clients of a virtual IP depend
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -58,11 +61,15 @@ class Plan:
         actions = [action.split(" ", 1) for action in (*self.pending, *self.unit_actions, *(self.unfinished or ()))]
         return tuple(dict.fromkeys(unit for verb, *rest in actions if verb == "restart" for unit in rest))
 
-    def disrupts(self) -> bool:
-        """Whether a unit starts, stops or restarts, now or for an interrupted run. A reload loses no request."""
-        reloaded = {action.removeprefix("reload ") for action in self.unit_actions}
-        others = any(isinstance(step.item, Unit) and step.item.name not in reloaded for step in self.commit)
-        return bool(others or self.restarts() or self.pending or self.unfinished)
+    def cuts_off_clients(self) -> bool:
+        """Whether the clients of a virtual IP would lose requests or connections on this node (ADR 0024).
+
+        A reload of nginx loses no request, and other services leave the upstreams before they restart. A reload of
+        keepalived may remove the address. After an interrupted change, the state of the units is not known.
+        """
+        units = {action.split(" ", 1)[-1] for action in self.unit_actions if action != "reload nginx"}
+        units |= {step.item.name for step in self.commit if isinstance(step.item, Unit) and step.why != FILES_CHANGE}
+        return bool(units & _ENTRANCE or self.pending or self.unfinished)
 
 
 def make_plan(node: str, items: Sequence[Item], facts: Facts) -> Plan:
@@ -78,7 +85,7 @@ def make_plan(node: str, items: Sequence[Item], facts: Facts) -> Plan:
     affected = {action.split(" ", 1)[-1] for action in (*facts.pending, *unit_actions)}
     for item in committed:
         if item not in differing and affected.intersection(item.follows()):
-            differing[item] = "its files change"
+            differing[item] = FILES_CHANGE
     changed_paths = [each.path for item in committed if item in differing for each in item.candidates()]
     prepared = [item for item in differing if item.phase in (Phase.INSTALL, Phase.PREPARE)]
     return Plan(

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
 
+# RFC 1918, RFC 6598 and the node itself.
+_PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8")))
+# Names of private networks: RFC 6762, and reserved by ICANN for internal use.
+_INTERNAL = (".internal", ".local")
 _LAST_PORT = 65_535
-# Document 215/20046: the ranges of VPCs.
-PRIVATE_NETWORKS = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))
 
 
 class FrozenModel(BaseModel):
@@ -46,12 +48,12 @@ Network = Annotated[IPv4Network, BeforeValidator(_only_text)]
 
 
 def crosses_the_internet_unencrypted(url: str) -> bool:
-    """Whether a URL has plain http to a host name, whose address is not known, or to an address outside VPCs."""
+    """Whether a URL has plain http to a public address, or to a host name that may have one."""
     parts = urlsplit(url)
     if parts.scheme != "http":
         return False
+    host = parts.hostname or ""
     try:
-        address = IPv4Address(parts.hostname or "")
+        return not any(IPv4Address(host) in network for network in _PRIVATE)
     except ValueError:
-        return True
-    return not any(address in network for network in PRIVATE_NETWORKS)
+        return "." in host and not host.endswith(_INTERNAL)

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import yaml
 
+from settings import yaml_files
 from settings.iam import IamSettings
 from settings.load import Stack, find_release, parse
 from settings.parsing import UNKNOWN_KEY, key_below
@@ -73,24 +74,11 @@ def find_files(directory: Path) -> list[Path]:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    with file.open() as opened:  # not its text, so that an error names the file
-        content = yaml.load(opened, _StrictLoader)  # noqa: S506 - a SafeLoader that refuses repeated keys
+    content = yaml_files.read(file)
     config = cast("dict[str, Any]", content).get("config") if isinstance(content, dict) else None
     if not isinstance(config, dict):
         raise ValueError("must have the mapping `config:`")  # noqa: TRY004 - the content of a file
     return {str(key): value for key, value in cast("dict[Any, Any]", config).items()}
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML keeps the last of repeated keys without a message."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the method of the base class
-        keys = [str(key.value) for key, _ in node.value]
-        if repeated := sorted({key for key in keys if keys.count(key) > 1}):
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {repeated[0]} is given more than once", node.start_mark
-            )
-        return super().construct_mapping(node, deep)
 
 
 def _replace_encrypted(value: Any, path: str, encrypted: list[str]) -> Any:

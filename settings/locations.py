@@ -22,7 +22,8 @@ from settings.web import (
     ResponseSettings,
     Size,
     Text,
-    find_missing_group,
+    bodies_of,
+    refuse_missing_groups,
 )
 
 _PATH = re.compile(r"^/[A-Za-z0-9._~!&()*+,:@/-]*$")
@@ -194,6 +195,11 @@ class LocationSettings(FrozenModel):
             )
         return path
 
+    @property
+    def groups(self) -> int:
+        """The number of groups of the regular expression in the path."""
+        return re.compile(self.path).groups if self.is_regex else 0
+
     @model_validator(mode="after")
     def _path_matches_its_kind(self) -> LocationSettings:
         if not self.is_regex:
@@ -213,17 +219,10 @@ class LocationSettings(FrozenModel):
 
     @model_validator(mode="after")
     def _groups_exist(self) -> LocationSettings:
-        """A group without a value is empty: the body "It costs $5" would lose its price."""
-        groups = re.compile(self.path).groups if self.is_regex else 0
-        texts = {f"errorPages.{status}.body": page.body for status, page in self.error_pages.items()}
+        texts = bodies_of(self.error_pages)
         texts |= {"respond.body": self.respond and self.respond.body, "cache.key": self.cache and self.cache.key}
-        for name, text in texts.items():
-            # extraConfig may have other regular expressions.
-            if not self.extra_config and (missing := find_missing_group(text or "", groups)) is not None:
-                raise ValueError(
-                    f"{name} cannot contain {missing}: the path has {groups} groups of a regular expression, and "
-                    "nginx cannot show a dollar sign; use a file"
-                )
+        if not self.extra_config:  # which may have other regular expressions
+            refuse_missing_groups(texts, self.groups)
         return self
 
     @model_validator(mode="after")

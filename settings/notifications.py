@@ -28,8 +28,8 @@ def _http_url(value: SecretStr) -> SecretStr:
         raise ValueError("must be an http or https URL with a host name (the value is not shown)")
     if crosses_the_internet_unencrypted(text):
         raise ValueError(
-            "must be an https URL: over http anyone on the way reads its key and the events; http is accepted for a "
-            "private IPv4 address only (the value is not shown)"
+            "must be an https URL: over http anyone on the way reads its key and the events; http is accepted only for "
+            "a private IPv4 address, a name without a dot, .internal and .local (the value is not shown)"
         )
     return value
 
@@ -60,7 +60,7 @@ class SignedRobotSettings(RobotSettings):
 class WebhookSettings(FrozenModel):
     url: SecretUrl = Field(
         description="URL that receives each event as JSON in a POST request: https, or http with a private IPv4 "
-        "address. Set it with `--secret`."
+        "address, a name without a dot, `.internal` or `.local`. Set it with `--secret`."
     )
     authorization: SecretLine | None = Field(
         default=None,

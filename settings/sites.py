@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from settings.base import FrozenModel
 from settings.locations import LocationSettings, PublicDirectory
-from settings.web import CorsSettings, ErrorPages, ExtraConfig, Headers, Size
+from settings.web import CorsSettings, ErrorPages, ExtraConfig, Headers, Size, bodies_of, refuse_missing_groups
 
 # At least one label; a wildcard as the first one. Shorter than a file name, which contains it.
 SiteHost = Annotated[
@@ -99,6 +99,13 @@ class SiteSettings(FrozenModel):
             raise ValueError(f"root cannot be set with content, which is delivered to a directory (got {self.root})")
         if self.content_sha256 is not None and not isinstance(self.content, str):
             raise ValueError("contentSha256 can only be set with one content for all nodes")
+        return self
+
+    @model_validator(mode="after")
+    def _groups_exist(self) -> SiteSettings:
+        if not self.extra_config and not any(location.extra_config for location in self.locations):
+            groups = max((location.groups for location in self.locations), default=0)
+            refuse_missing_groups(bodies_of(self.error_pages), groups)
         return self
 
     @model_validator(mode="after")

@@ -92,8 +92,8 @@ class TrackedFile(FrozenModel):
     name: Name
     path: str = Field(pattern=COMMAND, description="Absolute path. A missing file counts as 0.")
     weight: Annotated[Weight, AfterValidator(_lowers)] = Field(
-        description="Negative factor: the priority changes by this number times the number in the file, which is 0 or "
-        "more."
+        description="Negative factor: the priority changes by this number times the number in the file. Write 0 for a "
+        "good state, and a larger number for a worse one; a negative number would raise the priority."
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from settings.base import FrozenModel
-from settings.web import has_variables
+from settings.web import refuse_lone_dollars
 
 # A host name, or an IPv4 address, or the name of a node.
 Host = Annotated[
@@ -17,7 +17,7 @@ Host = Annotated[
 UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*([-.][a-z0-9]+)*$", max_length=60)]
 # Text and variables of nginx. Quotes, `;` and braces would end the directive.
 Expression = Annotated[
-    str, StringConstraints(pattern=r"^[^\s\"'{};\\]+$", max_length=200), AfterValidator(has_variables)
+    str, StringConstraints(pattern=r"^[^\s\"'{};\\]+$", max_length=200), AfterValidator(refuse_lone_dollars)
 ]
 Method = Literal["round-robin", "least-conn", "ip-hash", "url-hash", "hash", "random"]
 # nginx 1.22 accepts 31 servers in 64 KiB and 72 in 128 KiB; each is in its list twice (provisioning/upstreams.py).

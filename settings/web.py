@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
@@ -28,18 +29,27 @@ _GROUP = re.compile(r"\$([1-9])")
 _DECODED = re.compile(r"\$(uri\b|document_uri\b|\{|[0-9])")
 
 
-def find_missing_group(text: str, groups: int) -> str | None:
-    """Return the first of `$1` to `$9` for which a regular expression with so many groups has no value."""
-    return next((f"${number}" for number in _GROUP.findall(text) if int(number) > groups), None)
+def refuse_missing_groups(texts: Mapping[str, str | None], groups: int) -> None:
+    """Reject `$1` to `$9` for which a regular expression with so many groups has no value. Raises ValueError.
+
+    A group without a value is empty: the body "It costs $5" would lose its price.
+    """
+    for name, text in texts.items():
+        for number in _GROUP.findall(text or ""):
+            if int(number) > groups:
+                raise ValueError(
+                    f"{name} cannot contain ${number}: the path has {groups} groups of a regular expression, and "
+                    "nginx cannot show a dollar sign; use a file"
+                )
 
 
 def _fits_into_quotes(text: str) -> str:
     if not _QUOTED.match(text):
         raise ValueError(f'must not contain double quotes, backslashes or control characters (got "{text}")')
-    return has_variables(text)
+    return refuse_lone_dollars(text)
 
 
-def has_variables(text: str) -> str:
+def refuse_lone_dollars(text: str) -> str:
     if _NO_VARIABLE.search(text):
         raise ValueError("must not contain a $ that begins no variable: nginx cannot show a dollar sign; use a file")
     return text
@@ -60,7 +70,7 @@ def _only_encoded_variables(text: str) -> str:
 def _fits_into_single_quotes(text: str) -> str:
     if not _BODY.match(text):
         raise ValueError("must not contain single quotes, backslashes or control characters; use a file instead")
-    return has_variables(text)
+    return refuse_lone_dollars(text)
 
 
 Text = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_fits_into_quotes)]
@@ -102,6 +112,11 @@ class ErrorPage(FrozenModel):
         if (self.file is None) == (self.body is None):
             raise ValueError("must have either file or body")
         return self
+
+
+def bodies_of(pages: Mapping[str, ErrorPage]) -> dict[str, str | None]:
+    """The bodies by the name of their setting."""
+    return {f"errorPages.{status}.body": page.body for status, page in pages.items()}
 
 
 ErrorPages = Annotated[dict[StatusGroup, ErrorPage], BeforeValidator(_status_text)]

@@ -215,7 +215,7 @@ def change_one(
     plan, restarts = change.plan, change.plan.restarts()
     gates = [item for item in change.items if isinstance(item, Gate) and item.name in restarts]
     has_peer = any(other.node.eligible for other in around.others)
-    switches = bool(change.node.name in masters and has_peer and plan.disrupts())
+    switches = bool(change.node.name in masters and has_peer and plan.cuts_off_clients())
     if not (gates or switches or plan.drained):
         return commit()
     if gates or switches:

@@ -5,9 +5,9 @@
    again only from nodes on which a change was started since.
 3. Stage and validate the candidates on all nodes. Nothing in use changes until all nodes have accepted them.
 4. Commit in the order of order.py: what other nodes need, then node by node, each followed by its health gates and the
-   master last, then what other nodes needed until then. A switchover precedes a change of the master that restarts a
-   unit. A node that fails is rolled back to its previous version, and the rollout stops. While no node serves yet, all
-   nodes are committed in parallel.
+   master last, then what other nodes needed until then. A switchover precedes a change of the master that cuts off
+   clients. A node that fails is rolled back to its previous version, and the rollout stops. While no node serves yet,
+   all nodes are committed in parallel.
 5. Remove what has left the manifests.
 
 A run that follows an interrupted one converges: it gathers the facts again, unfinished reloads are recorded on the

@@ -39,8 +39,8 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
                 "/etc/localtime",
                 f"/usr/share/zoneinfo/{system.time_zone}",
                 must_exist=True,
-                look_at="tandem:system.timeZone; the node's package tzdata, or tzdata-legacy for old names such as "
-                "US/Eastern, must contain it",
+                look_at="tandem:system.timeZone; use the present name, for example America/New_York instead of "
+                "US/Eastern: the node's package tzdata must contain it",
             ),
             File("/etc/timezone", f"{system.time_zone}\n"),
         ]

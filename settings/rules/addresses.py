@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 from settings.access import AccessSettings
-from settings.base import PRIVATE_NETWORKS
 from settings.network import NetworkSettings
 from settings.nginx import NginxSettings
 from settings.nodes import ELIGIBLE_NODES, NodesSettings
 from settings.problems import Problem
 from settings.virtual_ip import VirtualIpSettings
 
+# Document 215/20046.
+_PRIVATE = (IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16"))
 _VPC_PREFIX = (12, 28)
 # Document 215/15782.
 _SUBNET_PREFIX = (16, 28)
@@ -28,7 +29,7 @@ _WEB_RULES = 2
 
 def check_vpc_range(network: NetworkSettings) -> Iterator[Problem]:
     cidr = network.vpc_cidr
-    if not any(cidr.subnet_of(block) for block in PRIVATE_NETWORKS):
+    if not any(cidr.subnet_of(block) for block in _PRIVATE):
         yield Problem(
             "tandem:network.vpcCidr", f"must be inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16 (got {cidr})"
         )

@@ -25,6 +25,7 @@ from operations.messages import print_error
 from operations.new_stack import make_answers, render, write
 from operations.program import check_settings
 from operations.workspace import PROJECT_ROOT
+from settings import yaml_files
 from settings.check import Checked, check_file, find_files
 from settings.load import Stack, parse
 from settings.problems import SettingsError
@@ -228,11 +229,40 @@ def test_settings_are_refused_without_the_engine_in_the_words_of_the_program(tmp
     wrong = {**local_config(), "tandem:virtualIp": {"address": "10.9.9.9"}, "tandem:nginxx": {}}
     file.write_text(yaml.safe_dump({"config": {**wrong, "random:x": "a key that the program does not read"}}))
     with pytest.raises(SettingsRefusedError) as refused:
-        check_settings("test", {"TANDEM_CONFIG_FILE": str(file)})
+        check_settings("test", {"TANDEM_CONFIG_FILE": str(file), "LOCALCLOUD_NAME": "default"})
     raw = {key.removeprefix("tandem:"): value for key, value in wrong.items() if key.startswith("tandem:")}
     with pytest.raises(SettingsError) as reported:
         parse(Stack("tandem", "test", "ap-guangzhou", str(file)), raw)
     assert str(refused.value) == str(reported.value)
+
+
+def test_the_settings_of_another_file_are_not_judged_for_a_stack_on_tencent_cloud(tmp_path: Path) -> None:
+    file = tmp_path / "other.yaml"
+    file.write_text(yaml.safe_dump({"config": {"tandem:nginxx": {}}}))
+    check_settings("staging", {"TANDEM_CONFIG_FILE": str(file)})
+    with pytest.raises(SettingsRefusedError):
+        check_settings("local", {"TANDEM_CONFIG_FILE": str(file)})
+
+
+def test_settings_with_an_environment_are_left_to_the_program(tmp_path: Path) -> None:
+    """Pulumi adds its values, and may decrypt others."""
+    file = tmp_path / "other.yaml"
+    file.write_text(yaml.safe_dump({"environment": ["company"], "config": {"tandem:nginxx": {}}}))
+    check_settings("local", {"TANDEM_CONFIG_FILE": str(file)})
+
+
+def test_encrypted_values_are_left_to_the_program(tmp_path: Path) -> None:
+    file = tmp_path / "other.yaml"
+    config = {**local_config(), "tandem:notifications": {"webhooks": [{"url": {"secure": "v1:abc"}}]}}
+    file.write_text(yaml.safe_dump({"config": config}))
+    check_settings("local", {"TANDEM_CONFIG_FILE": str(file)})
+
+
+def test_words_and_times_are_read_as_pulumi_reads_them(tmp_path: Path) -> None:
+    text = "config:\n  a:\n  - off\n  - yes\n  - 12:30\n  - true\n  - 12\n  - 0\n  - -3\n"
+    file = tmp_path / "Pulumi.test.yaml"
+    file.write_text(text)
+    assert yaml_files.read(file)["config"]["a"] == ["off", "yes", "12:30", True, 12, 0, -3]
 
 
 def test_the_engine_may_start_with_valid_settings_of_a_stack_of_any_organization() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from operations.errors import OperationError
 from operations.files import write_file
 from operations.localcloud import command_inside
 from operations.main import find_stack
@@ -169,6 +170,24 @@ def test_a_settings_file_can_replace_that_of_the_stack(workspace: Workspace, tmp
     workspace.prepare_for_pulumi("local", other)
     copy = yaml.safe_load((workspace.project / "stacks" / "Pulumi.local.yaml").read_text())
     assert copy["config"] == {"tandem:keepalived": {"profile": "seed"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "No such file"),
+        ("config: [", "while parsing"),
+        ("config:\n  a: 1\n  a: 2\n", "the key a is given more than once"),
+    ],
+)
+def test_a_settings_file_that_cannot_be_read_is_an_error(
+    workspace: Workspace, tmp_path: Path, text: str | None, problem: str
+) -> None:
+    given = tmp_path / "web.yaml"
+    if text is not None:
+        given.write_text(text)
+    with pytest.raises(OperationError, match=f"web.yaml cannot be read: .*{problem}"):
+        workspace.prepare_for_pulumi("local", given)
 
 
 def test_the_state_of_a_deleted_localcloud_is_moved_away(tmp_path: Path) -> None:

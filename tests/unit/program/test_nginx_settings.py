@@ -89,6 +89,8 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     ("a price that is a group", location(respond={"body": "It costs $5"}), LOCATION, "respond.body cannot contain $5"),
     ("a group that the path lacks", location(path="^/(x)/(y)$", match="~", errorPages={404: {"body": "$1 $3"}},
      root="/srv/x"), LOCATION, "errorPages.404.body cannot contain $3: the path has 2 groups"),
+    ("a price on the page of a site", site(errorPages={404: {"body": "It costs $5"}}), "nginx.sites[0]",
+     "errorPages.404.body cannot contain $5"),
     ("a group in a key", location(proxy="web", cache={"validS": 60, "key": "$host$1"}), LOCATION,
      "cache.key cannot contain $1"),
     ("a dollar sign in a key", upstream(method="hash", hashKey="$arg_user$"), "upstreams.web.hashKey",

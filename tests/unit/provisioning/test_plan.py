@@ -22,10 +22,19 @@ from provisioning.kinds.link import Link
 from provisioning.kinds.package import Package
 from provisioning.kinds.query import Query
 from provisioning.kinds.timer import Timer
-from provisioning.kinds.unit import Unit
+from provisioning.kinds.unit import CRASHES, Unit
 from provisioning.kinds.user import User
 from provisioning.leaving import find_leaving
-from provisioning.plan import Plan, Step, changed_lines, commit_operation, describe, make_plan, stage_operation
+from provisioning.plan import (
+    FILES_CHANGE,
+    Plan,
+    Step,
+    changed_lines,
+    commit_operation,
+    describe,
+    make_plan,
+    stage_operation,
+)
 
 CONF = File("/etc/nginx/nginx.conf", "user www-data;\n", after=(reload("nginx"),))
 RIGHT = {"sha256": text_sha256(CONF.text), "owner": "root", "group": "root", "mode": 0o644}
@@ -355,3 +364,26 @@ def test_the_remedy_for_a_crash_loop_is_not_another_rollout() -> None:
     look_at = "journalctl -u iam-pump; systemctl cat iam-pump"
     assert remedy_of(Plan("iam-a", commit=(loops,))) == look_at
     assert remedy_of(Plan("iam-a", commit=(loops, stopped))) == f"{look_at}; tandem up for the rest"
+
+
+def _step(unit: str, why: str = FILES_CHANGE) -> Step:
+    return Step(Unit(unit), why)
+
+
+@pytest.mark.parametrize(
+    ("plan", "expected"),
+    [
+        (Plan("a", commit=(_step("nginx"),), unit_actions=("reload nginx",)), False),
+        (Plan("a", commit=(_step("iam-apiserver"),), unit_actions=("restart iam-apiserver",)), False),
+        (Plan("a", unit_actions=("restart systemd-journald", "restart tandem-backup.timer")), False),
+        (Plan("a", commit=(_step("chrony", "not running"),)), False),
+        (Plan("a", commit=(_step("nginx"),), unit_actions=("restart nginx",)), True),
+        (Plan("a", commit=(_step("nginx", CRASHES),), unit_actions=("reload nginx",)), True),
+        (Plan("a", commit=(_step("keepalived"),), unit_actions=("reload keepalived",)), True),
+        (Plan("a", commit=(_step("keepalived", "must be stopped"),)), True),
+        (Plan("a", pending=("reload nginx",)), True),
+        (Plan("a", unfinished=("restart iam-apiserver",)), True),
+    ],
+)
+def test_a_switchover_is_needed_if_clients_would_be_cut_off(plan: Plan, *, expected: bool) -> None:
+    assert plan.cuts_off_clients() is expected
