@@ -20,8 +20,8 @@ _PERIOD_US = 100_000
 
 # Share of the processor of all machines together, relative to one other process of this host (cgroup v1: 1,024 is one
 # process; v2: 100). A real machine has its own processors: with the kernel's default, all machines of all clouds count
-# as one process, and tests or compilers beside them delay the nodes until virtual IPs move. With 10, busy loops on nodes
-# delay the daemon by seconds.
+# as one process, and tests or compilers beside them delay the nodes until virtual IPs move. With ten times as much,
+# busy loops on nodes delay the daemon by seconds.
 _SHARE = 4
 
 # Errors of the kernel when a group is removed while it is read: no such file, no such device.
