@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,8 @@ def test_plain_http_is_redirected_to_https(deployed: Lab) -> None:
 
 
 def test_nodes_do_not_delay_a_client(deployed: Lab) -> None:
-    assert deployed.client("nice").stdout.strip() == "-6"
+    program = "import os; print(os.getpriority(os.PRIO_PROCESS, 0))"
+    assert deployed.client(sys.executable, "-c", program).stdout.strip() == "-6"
 
 
 def test_the_outputs_are_complete_and_correct(deployed: Lab) -> None:

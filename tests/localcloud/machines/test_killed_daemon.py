@@ -79,7 +79,7 @@ class _Operator:
     def settled(ask: Callable[[], dict[str, Any]], done: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         deadline = time.monotonic() + 40
         while not done(shown := ask()):
-            assert time.monotonic() < deadline, shown
+            assert time.monotonic() < deadline, json.dumps(shown)  # pytest shortens a dictionary
             time.sleep(0.05)
         return shown
 
