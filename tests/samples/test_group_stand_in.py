@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import pytest
 from iam_calls import Grant, login, send
@@ -75,7 +76,8 @@ def test_a_stop_directly_after_decisions_loses_no_audit_record(nodes: tuple[Real
             grant.decision(b, f"stop:{number}")
         assert b.processes["iam-authz-server"].stop() == 0
         # Those of the wait above may arrive late.
-        count = sum(b"stop:" in record for record in client.lrange(AUDIT_LIST, 0, -1))
+        records = cast("list[bytes]", client.lrange(AUDIT_LIST, 0, -1))
+        count = sum(b"stop:" in record for record in records)
         client.delete(AUDIT_LIST)
     b.start("iam-authz-server")
     for node in nodes:
