@@ -7,9 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from operations.events import read_events
-
-_STACK = "pulumi:pulumi:Stack"
-_SPECIAL = "4dabf18193072939515e22adb298388d"  # Pulumi's mark of a secret or an asset
+from operations.state_format import SIGNATURE, STACK
 
 
 def to_lines(values: Mapping[str, Any]) -> Iterator[str]:
@@ -26,7 +24,7 @@ def read_changed_outputs(event_log: Iterable[str]) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     for event in read_events(event_log):
         metadata = (event.get("resOutputsEvent") or {}).get("metadata") or {}
-        if metadata.get("type") == _STACK:
+        if metadata.get("type") == STACK:
             old, new = ((metadata.get(side) or {}).get("outputs") or {} for side in ("old", "new"))
             changed = {name: _mask(value) for name, value in new.items() if name not in old or old[name] != value}
     return changed
@@ -36,5 +34,5 @@ def _mask(value: Any) -> Any:
     """Show secrets as `tandem outputs` does. The engine has left out their content, but not their form in the state."""
     if isinstance(value, Mapping):
         fields = cast("Mapping[str, Any]", value)
-        return "[secret]" if _SPECIAL in fields else {name: _mask(each) for name, each in fields.items()}
+        return "[secret]" if SIGNATURE in fields else {name: _mask(each) for name, each in fields.items()}
     return [_mask(each) for each in cast("list[Any]", value)] if isinstance(value, list) else value

@@ -14,11 +14,12 @@ from typing import Any
 
 from operations.errors import OperationError
 from operations.pending_types import TYPES, is_safe_to_recreate
+from operations.state_format import SECRET, SIGNATURE
 from provisioning.cloud_calls import CallApi
 
 # The engine's events contain this text instead of a secret; pulumi marks a secret in an imported state with the others.
 _HIDDEN = "[secret]"
-_SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": json.dumps(_HIDDEN)}
+_SECRET = {SIGNATURE: SECRET, "plaintext": json.dumps(_HIDDEN)}
 # Secret inputs that the refresh after the import reads from the API. They are outputs too, under both names.
 _READ_BACK = {"userData", "userDataRaw"}
 

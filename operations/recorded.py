@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from operations.errors import NoDeploymentError
+from operations.events import ROLLOUT
+from operations.state_format import SECRET, SIGNATURE, STACK
 from provisioning.exports import parse_inventory
 from provisioning.health.checks import Group, PublicSide
 from provisioning.health.public_checks import Address, Service
@@ -14,14 +16,10 @@ from provisioning.placeholders import IAM_HEALTH_PASSWORD
 from provisioning.preview_text import read_manifest
 from provisioning.rollout.desired import replace_secrets
 
-# Marks an object as a secret (Pulumi's resource.SigKey and resource.SecretSig).
-_SIGNATURE, _SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
-_STACK, _ROLLOUT = "pulumi:pulumi:Stack", "tandem:Rollout"
-
 
 def read_deployment(deployment: Mapping[str, Any], stack: str) -> Group:
     """Return the group that the last successful rollout has deployed. Raises NoDeploymentError."""
-    exports, rollout = _find(deployment, _STACK), read_rollout(deployment, stack)
+    exports, rollout = _find(deployment, STACK), read_rollout(deployment, stack)
     if "public_ips" not in exports:
         raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
     inventory = parse_inventory(rollout)
@@ -40,7 +38,7 @@ def read_deployment(deployment: Mapping[str, Any], stack: str) -> Group:
 
 def read_rollout(deployment: Mapping[str, Any], stack: str) -> dict[str, Any]:
     """Return the outputs of the last successful rollout, with secrets. Raises NoDeploymentError."""
-    rollout = _find(deployment, _ROLLOUT)
+    rollout = _find(deployment, ROLLOUT)
     if not rollout:
         raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
     return rollout
@@ -65,7 +63,7 @@ def _find(deployment: Mapping[str, Any], type_: str) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         fields = cast("dict[str, Any]", value)
-        if fields.get(_SIGNATURE) == _SECRET:
+        if fields.get(SIGNATURE) == SECRET:
             return _plain(json.loads(fields["plaintext"]))
         return {key: _plain(each) for key, each in fields.items()}
     if isinstance(value, list):

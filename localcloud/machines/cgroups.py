@@ -93,7 +93,7 @@ class Cgroup:
                 _pass_down(parent)
             with contextlib.suppress(FileExistsError):
                 directory.mkdir()
-            # Also in a group that exists: whoever created it may have been killed before this.
+            # Also in a group that exists: the process that created it may have been killed.
             if "cpu" in hierarchy.controllers:
                 (directory / "cpu.shares").write_text(str(1024 * _SHARE))
             elif (directory / "cpu.weight").exists():
