@@ -77,6 +77,7 @@ def test_an_interrupted_run_leaves_no_loop_device_and_no_control_group(tmp_path:
     disk = tmp_path / "root/var/lib/localcloud/fresh/disks/disk-1.img"
     disk.parent.mkdir(parents=True)
     disk.touch()
+    (disk.parent / "deleted-meanwhile.img").symlink_to("nowhere")
     os.truncate(disk, 1024**2)
     (tmp_path / "cgroup/memory/localcloud/fresh/ins-1").mkdir(parents=True)
     (tmp_path / "cgroup/memory/localcloud/other").mkdir()

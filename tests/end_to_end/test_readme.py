@@ -33,11 +33,10 @@ def steps_of(page: str) -> list[str]:
 
 
 def test_five_commands_log_in_create_a_secret_and_a_policy_and_ask_for_a_decision(deployed: Lab) -> None:
-    *first, last = commands_of("Use it")
-    assert len(first) == 4
-    # A notice that is lost after the services of a node have restarted is repaired by the next refresh (README).
-    repeated = f"""for _ in $(seq 15); do shown=$({last}); echo "$shown"; case $shown in *true*) break ;; esac; done"""
-    done = deployed.run("bash", "-euo", "pipefail", "-c", "\n".join([*first, repeated]), timeout_s=300)
+    # Earlier tests have powered the node of Redis off: servers may have connections that only their side knows.
+    commands = commands_of("Use it")
+    assert len(commands) == 5
+    done = deployed.run("bash", "-euo", "pipefail", "-c", "\n".join(commands), timeout_s=300)
     assert json.loads(done.stdout.splitlines()[-1]) == {"allowed": True}, done.stdout
 
 

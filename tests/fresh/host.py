@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import subprocess
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -30,8 +31,12 @@ def remove_leftovers(directory: Path, cloud: str, cgroups: Path = Path("/sys/fs/
     listed = subprocess.run(
         ["losetup", "--json", "--list", "--output", ",".join(columns)], capture_output=True, text=True, check=True
     ).stdout
-    # Compare inodes: losetup reports paths as seen by the fresh system.
-    disks = {(status.st_ino, _numbers(status.st_dev)) for status in map(Path.stat, directory.rglob("*.img"))}
+    # Compare inodes: losetup reports paths as seen by the fresh system. os.walk, because directories may disappear.
+    disks = {
+        (status.st_ino, _numbers(status.st_dev))
+        for folder, _, names in os.walk(directory)
+        for status in _statuses(Path(folder, name) for name in names if name.endswith(".img"))
+    }
     for device in json.loads(listed or '{"loopdevices": []}')["loopdevices"]:
         if (device["back-ino"], device["back-maj:min"].strip()) in disks:
             subprocess.run(["losetup", "--detach", device["name"]], check=True)
@@ -39,6 +44,12 @@ def remove_leftovers(directory: Path, cloud: str, cgroups: Path = Path("/sys/fs/
         for group, _, _ in os.walk(place / "localcloud" / cloud, topdown=False):
             with contextlib.suppress(OSError):
                 Path(group).rmdir()
+
+
+def _statuses(files: Iterable[Path]) -> Iterator[os.stat_result]:
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            yield file.stat()
 
 
 def _numbers(device: int) -> str:

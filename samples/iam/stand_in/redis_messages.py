@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import cast
 
 import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
 
 from .config import Config
 from .stores import MessagesError
@@ -33,6 +35,10 @@ class RedisMessages:
                 db=config.number("redis.database"),
                 socket_timeout=_TIMEOUT_S,
                 socket_connect_timeout=_TIMEOUT_S,
+                # Without it, the first notice after Redis' node lost its power goes into a connection that only this
+                # side knows, and is lost. go-redis, which the real servers use, repeats commands too.
+                retry=Retry(ExponentialBackoff(cap=0.5, base=0.1), 2),
+                retry_on_error=[redis.ConnectionError, redis.TimeoutError],
             )
         )
 
