@@ -88,7 +88,10 @@ class BasicAuthSettings(FrozenModel):
 
 
 class CacheSettings(FrozenModel):
-    """Keeps responses of the upstream on the node, except those with Set-Cookie or Cache-Control: private."""
+    """Keeps responses of the upstream on the node, except those with Set-Cookie or Cache-Control: private.
+
+    Requests with an Authorization header are passed on, unless `basicAuth` checks it or `key` contains it.
+    """
 
     valid_s: int = Field(
         ge=1, le=31_536_000, description="Time for which a response with status 200, 301 or 302 is kept."
@@ -179,6 +182,12 @@ class LocationSettings(FrozenModel):
     @property
     def is_regex(self) -> bool:
         return self.match in {"~", "~*"}
+
+    @property
+    def shares_private_responses(self) -> bool:
+        """Whether a response to a request with an Authorization header is kept, for others with the same key."""
+        private = re.compile(r"\$\{?(http_authorization|remote_user)\b")
+        return self.basic_auth is not None or (self.cache is not None and private.search(self.cache.key) is not None)
 
     @property
     def has_target(self) -> bool:
