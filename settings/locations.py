@@ -8,22 +8,20 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from settings.base import FrozenModel, Network
+from settings.headers import HeaderName, Headers, RequestHeaders
+from settings.texts import REMOTE_USER, HeaderValue, refuse_missing_groups
 from settings.upstreams import Expression, UpstreamName
 from settings.web import (
     CorsSettings,
     ErrorPages,
     ExtraConfig,
     FileName,
-    HeaderName,
-    Headers,
     Method,
     NodePath,
     RedirectSettings,
     ResponseSettings,
     Size,
-    Text,
     bodies_of,
-    refuse_missing_groups,
 )
 
 _PATH = re.compile(r"^/[A-Za-z0-9._~!&()*+,:@/-]*$")
@@ -84,7 +82,7 @@ class AccessSettings(FrozenModel):
 
 class BasicAuthSettings(FrozenModel):
     users: str = Field(min_length=1, description="Name of a list of users in `credentials.basicAuth`.")
-    realm: Text = Field(default="Restricted", min_length=1, description="Text that browsers show.")
+    realm: HeaderValue = Field(default="Restricted", min_length=1, description="Text that browsers show.")
 
 
 class CacheSettings(FrozenModel):
@@ -146,7 +144,7 @@ class LocationSettings(FrozenModel):
     redirect: RedirectSettings | None = Field(default=None, description="Redirect the client.")
     respond: ResponseSettings | None = Field(default=None, description="A fixed response.")
     headers: Headers = Field(default_factory=dict, description="Response headers, in addition to those of the site.")
-    request_headers: Headers = Field(
+    request_headers: RequestHeaders = Field(
         default_factory=dict,
         description="Request headers for the upstream. Default: Host, X-Forwarded-Host, X-Forwarded-Proto, "
         "X-Forwarded-For, X-Real-IP and X-Request-ID describe the client.",
@@ -186,7 +184,7 @@ class LocationSettings(FrozenModel):
     @property
     def shares_private_responses(self) -> bool:
         """Whether a response to a request with an Authorization header is kept, for others with the same key."""
-        private = re.compile(r"\$\{?(http_authorization|remote_user)\b")
+        private = re.compile(r"\$\{?http_authorization\b")
         return self.basic_auth is not None or (self.cache is not None and private.search(self.cache.key) is not None)
 
     @property
@@ -249,6 +247,11 @@ class LocationSettings(FrozenModel):
         given = [name for name, value in only_proxy.items() if value]
         if given and self.proxy is None:
             raise ValueError(f"{given[0]} cannot be set without proxy: the target is missing")
+        if self.basic_auth is None and any(REMOTE_USER in value for value in self.request_headers.values()):
+            raise ValueError(
+                f"requestHeaders cannot contain {REMOTE_USER} without basicAuth: nginx would pass on any name that a "
+                "client sends, also one with a line feed"
+            )
         if self.cache is not None and not self.buffering:
             raise ValueError(
                 "buffering must be true with cache: nginx only keeps responses that it buffers (got false)"

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from settings.base import FrozenModel
+from settings.headers import CORS, Headers, has_header
 from settings.locations import LocationSettings, PublicDirectory
-from settings.web import CorsSettings, ErrorPages, ExtraConfig, Headers, Size, bodies_of, refuse_missing_groups
+from settings.texts import refuse_missing_groups
+from settings.web import CorsSettings, ErrorPages, ExtraConfig, Size, bodies_of
 
 # At least one label; a wildcard as the first one. Shorter than a file name, which contains it.
 SiteHost = Annotated[
@@ -106,6 +108,15 @@ class SiteSettings(FrozenModel):
         if not self.extra_config and not any(location.extra_config for location in self.locations):
             groups = max((location.groups for location in self.locations), default=0)
             refuse_missing_groups(bodies_of(self.error_pages), groups)
+        return self
+
+    @model_validator(mode="after")
+    def _headers_of_cors_are_sent_once(self) -> SiteSettings:
+        for number, location in enumerate(self.locations):
+            cors = location.cors or self.cors
+            for key, headers in (("headers", self.headers), (f"locations[{number}].headers", location.headers)):
+                if cors is not None and (name := has_header(headers, CORS)) is not None:
+                    raise ValueError(f"{key} cannot contain {name} with cors: browsers refuse it twice; use cors alone")
         return self
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from settings.base import FrozenModel
-from settings.web import refuse_lone_dollars
+from settings.texts import refuse_lone_dollars
 
 # A host name, or an IPv4 address, or the name of a node.
 Host = Annotated[
@@ -15,9 +15,11 @@ Host = Annotated[
     StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$"),
 ]
 UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*([-.][a-z0-9]+)*$", max_length=60)]
-# Text and variables of nginx. Quotes, `;` and braces would end the directive.
+# Text and variables of nginx. Quotes, `;` and braces would end the directive, # would begin a comment.
 Expression = Annotated[
-    str, StringConstraints(pattern=r"^[^\s\"'{};\\]+$", max_length=200), AfterValidator(refuse_lone_dollars)
+    str,
+    StringConstraints(pattern=r"^[^\s\"'{};\\#][^\s\"'{};\\]*$", max_length=200),
+    AfterValidator(refuse_lone_dollars),
 ]
 Method = Literal["round-robin", "least-conn", "ip-hash", "url-hash", "hash", "random"]
 # nginx 1.22 accepts 31 servers in 64 KiB and 72 in 128 KiB; each is in its list twice (provisioning/upstreams.py).

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from settings.base import FrozenModel
+from settings.headers import HeaderName
+from settings.texts import Body, HeaderValue, refuse_decoded_in_html
 
 Size = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}[kmg]?$")]
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]+)?)$")]
 Method = Annotated[str, StringConstraints(pattern=r"^[A-Z]+$", max_length=20)]
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]*$", max_length=100)]
 MimeType = Annotated[str, StringConstraints(pattern=r"^[a-z]+/[A-Za-z0-9.+-]+(; ?charset=[A-Za-z0-9-]+)?$")]
 # Absolute path on the node, without characters that nginx treats specially.
 NodePath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/+-]*$", max_length=200)]
@@ -21,61 +21,6 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]
 # `none` and `=404` cannot be confused with statuses because YAML keys are text here: "404", "50x".
 StatusGroup = Annotated[str, StringConstraints(pattern=r"^([45][0-9]{2}|[45]0x)$")]
 
-_QUOTED = re.compile(r'^[^"\\\x00-\x1f]*$')
-_BODY = re.compile(r"^[^'\\\x00-\x08\x0b-\x1f]*$")
-# nginx knows $1 to $9, but neither $0 nor ${1}.
-_NO_VARIABLE = re.compile(r"\$(?![A-Za-z1-9_]|\{[A-Za-z_][A-Za-z0-9_]*\})")
-_GROUP = re.compile(r"\$([1-9])")
-_DECODED = re.compile(r"\$(uri\b|document_uri\b|\{|[0-9])")
-
-
-def refuse_missing_groups(texts: Mapping[str, str | None], groups: int) -> None:
-    """Reject `$1` to `$9` for which a regular expression with so many groups has no value. Raises ValueError.
-
-    A group without a value is empty: the body "It costs $5" would lose its price.
-    """
-    for name, text in texts.items():
-        for number in _GROUP.findall(text or ""):
-            if int(number) > groups:
-                raise ValueError(
-                    f"{name} cannot contain ${number}: the path has {groups} groups of a regular expression, and "
-                    "nginx cannot show a dollar sign; use a file"
-                )
-
-
-def _fits_into_quotes(text: str) -> str:
-    if not _QUOTED.match(text):
-        raise ValueError(f'must not contain double quotes, backslashes or control characters (got "{text}")')
-    return refuse_lone_dollars(text)
-
-
-def refuse_lone_dollars(text: str) -> str:
-    if _NO_VARIABLE.search(text):
-        raise ValueError("must not contain a $ that begins no variable: nginx cannot show a dollar sign; use a file")
-    return text
-
-
-def _only_encoded_variables(text: str) -> str:
-    # A client could end the header with an encoded line feed in the path (gixy: http_splitting).
-    if (found := _DECODED.search(text)) is not None:
-        raise ValueError(
-            f"must not contain {found[0]}: its value is decoded and may contain a line feed; "
-            "use $request_uri, $host, $scheme or $args"
-        )
-    if "$http_host" in text:
-        raise ValueError("must not contain $http_host, which the client chooses freely; use $host")
-    return text
-
-
-def _fits_into_single_quotes(text: str) -> str:
-    if not _BODY.match(text):
-        raise ValueError("must not contain single quotes, backslashes or control characters; use a file instead")
-    return refuse_lone_dollars(text)
-
-
-Text = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_fits_into_quotes)]
-Body = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_fits_into_single_quotes)]
-HeaderValue = Annotated[Text, StringConstraints(max_length=1000), AfterValidator(_only_encoded_variables)]
 ExtraConfig = Annotated[str, StringConstraints(max_length=20_000)]
 
 
@@ -90,6 +35,11 @@ class ResponseSettings(FrozenModel):
     status: int = Field(default=200, ge=200, le=599, description="Status code.")
     body: Body = Field(default="", description="Body. May contain variables of nginx.")
     content_type: MimeType = Field(default="text/plain", description="Type of the body.")
+
+    @model_validator(mode="after")
+    def _runs_no_script_of_a_client(self) -> ResponseSettings:
+        refuse_decoded_in_html(self.body, self.content_type)
+        return self
 
 
 class RedirectSettings(FrozenModel):
@@ -111,6 +61,7 @@ class ErrorPage(FrozenModel):
     def _is_one(self) -> ErrorPage:
         if (self.file is None) == (self.body is None):
             raise ValueError("must have either file or body")
+        refuse_decoded_in_html(self.body or "", self.content_type)
         return self
 
 
@@ -120,17 +71,6 @@ def bodies_of(pages: Mapping[str, ErrorPage]) -> dict[str, str | None]:
 
 
 ErrorPages = Annotated[dict[StatusGroup, ErrorPage], BeforeValidator(_status_text)]
-
-
-def _different_names(headers: dict[str, str]) -> dict[str, str]:
-    names = [name.lower() for name in headers]
-    for name in headers:
-        if names.count(name.lower()) > 1:
-            raise ValueError(f"must contain each header once, in upper or lower case (got {name} twice)")
-    return headers
-
-
-Headers = Annotated[dict[HeaderName, HeaderValue], AfterValidator(_different_names)]
 
 
 class CorsSettings(FrozenModel):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from provisioning.sites import Site, content_root
+from settings.headers import HSTS, has_header
 from settings.locations import LocationSettings, RateLimitSettings
 from settings.nginx import NginxSettings
 from settings.web import CorsSettings, ErrorPage
@@ -107,7 +108,9 @@ def make_view(site: Site, nginx: NginxSettings) -> View:
     settings = site.settings
     prefix = _variable(site.name)
     site_cors = Cors(f"{prefix}_cors", settings.cors) if settings.cors is not None else None
-    headers = (*_hsts(site, nginx), *settings.headers.items())
+    # A header of the settings takes the place of the default, for example with includeSubDomains.
+    hsts = () if has_header(settings.headers, HSTS) else _hsts(site, nginx)
+    headers = (*hsts, *settings.headers.items())
     given = settings.locations or (LocationSettings(path="/", try_files=("$uri", "$uri/", "=404")),)
     locations = tuple(
         _location(site, f"{prefix}_{number}", each, site_cors, headers) for number, each in enumerate(given, 1)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from settings.credentials import SERVED_NAMES, CredentialsSettings
 from settings.data import DataSettings
 from settings.domains import DomainsSettings
+from settings.headers import HSTS, has_header
 from settings.iam import APISERVER, AUTHZ_SERVER, IamSettings
 from settings.nginx import NginxSettings
 from settings.nodes import ELIGIBLE_NODES, NodesSettings
@@ -184,8 +185,14 @@ def check_hsts(nginx: NginxSettings, credentials: CredentialsSettings) -> Iterat
     if nginx.hsts_max_age_s and not trusted & {"api", "authz"} and not any(s.certificate for s in nginx.sites):
         yield Problem("tandem:nginx.hstsMaxAgeS", f"{reason} (got {nginx.hsts_max_age_s})")
     for number, site in enumerate(nginx.sites):
-        if site.hsts_max_age_s and site.certificate_name not in trusted:
+        if site.certificate_name in trusted:
+            continue
+        if site.hsts_max_age_s:
             yield Problem(f"{_SITES}[{number}].hstsMaxAgeS", f"{reason} (got {site.hsts_max_age_s})")
+        given = {f"locations[{index}].headers": each.headers for index, each in enumerate(site.locations)}
+        for key, headers in {"headers": site.headers, **given}.items():
+            if (name := has_header(headers, HSTS)) is not None:
+                yield Problem(f"{_SITES}[{number}].{key}.{name}", f"{reason} (got {headers[name]})")
 
 
 def check_user_lists(nginx: NginxSettings, credentials: CredentialsSettings) -> Iterator[Problem]:

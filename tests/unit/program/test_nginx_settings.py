@@ -61,6 +61,33 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     ("proxyPath with =", location(path="/x", match="=", proxy="web", proxyPath="/y"), LOCATION, "only a prefix"),
     ("uneven slashes", location(proxy="web", proxyPath="/y"), LOCATION, "must both end with / or not"),
     ("decoded redirect", location(redirect={"to": "https://x$uri"}), f"{LOCATION}.redirect.to", "use $request_uri"),
+    *((f"decoded {name}", location(redirect={"to": f"https://x${name}"}), f"{LOCATION}.redirect.to",
+       f"must not contain ${name}: its value is decoded") for name in ("request_filename", "fastcgi_script_name",
+       "remote_user", "request_body")),
+    ("a decoded header", location(proxy="web", headers={"X": "$request_filename"}), f"{LOCATION}.headers.X", "decoded"),
+    ("a decoded realm", location(proxy="web", basicAuth={"users": "staff", "realm": "$uri"}),
+     f"{LOCATION}.basicAuth.realm", "may contain a line feed"),
+    ("an unchecked user", location(proxy="web", requestHeaders={"X-User": "$remote_user"}), LOCATION,
+     "requestHeaders cannot contain $remote_user without basicAuth"),
+    ("HTML of a client", location(respond={"body": "<b>$uri</b>", "contentType": "text/html"}), f"{LOCATION}.respond",
+     "body must not contain $uri with contentType text/html"),
+    ("HTML of a client, in a group", location(path="^/(.*)$", match="~", respond={
+        "body": "<b>$1</b>", "contentType": "text/html; charset=utf-8"}), f"{LOCATION}.respond", "script of a client"),
+    ("HTML of a client, on the page of a site", site(errorPages={404: {"body": "${request_filename} is missing"}}),
+     "nginx.sites[0].errorPages", "body must not contain ${request_filename}"),
+    ("HSTS as a header without trust", site(headers={"strict-transport-security": "max-age=300"}),
+     "nginx.sites[0].headers.strict-transport-security", "without a certificate that clients trust"),
+    ("HSTS as a header of a location", location(proxy="web", headers={"Strict-Transport-Security": "max-age=300"}),
+     "nginx.sites[0].locations[0].headers.Strict-Transport-Security", "without a certificate that clients trust"),
+    *((f"a second {name}", location(proxy="web", headers={name: "5"}), f"{LOCATION}.headers",
+       f"cannot contain {name}, which nginx or the upstream sends") for name in ("Content-Length", "content-type",
+       "Server", "Transfer-Encoding")),
+    *((f"{name} of a client", location(proxy="web", requestHeaders={name: "x"}), f"{LOCATION}.requestHeaders",
+       "For WebSocket set websocket: true") for name in ("Upgrade", "connection", "Transfer-Encoding")),
+    ("CORS headers twice", location(proxy="web", cors={"allowOrigins": ["*"]}, headers={
+        "Access-Control-Allow-Origin": "*"}), "nginx.sites[0]", "locations[0].headers cannot contain Access-Control"),
+    ("CORS headers of a site twice", site(cors={"allowOrigins": ["*"]}, headers={"access-control-max-age": "5"}),
+     "nginx.sites[0]", "headers cannot contain access-control-max-age with cors"),
     ("the client's Host", location(proxy="web", requestHeaders={"Host": "$http_host"}),
      f"{LOCATION}.requestHeaders.Host",
      "use $host"),
@@ -87,14 +114,19 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     *((f"a price of {text}", location(respond={"body": f"It costs {text}"}), f"{LOCATION}.respond.body",
        "a $ that begins no variable") for text in ("$0", "${5}", "${x")),
     ("a price that is a group", location(respond={"body": "It costs $5"}), LOCATION, "respond.body cannot contain $5"),
-    ("a group that the path lacks", location(path="^/(x)/(y)$", match="~", errorPages={404: {"body": "$1 $3"}},
+    ("a group that the path lacks", location(path="^/(x)/(y)$", match="~", errorPages={404: {
+        "body": "$1 $3", "contentType": "text/plain"}},
      root="/srv/x"), LOCATION, "errorPages.404.body cannot contain $3: the path has 2 groups"),
-    ("a price on the page of a site", site(errorPages={404: {"body": "It costs $5"}}), "nginx.sites[0]",
+    ("a price on the page of a site", site(errorPages={404: {"body": "It costs $5", "contentType": "text/plain"}}),
+     "nginx.sites[0]",
      "errorPages.404.body cannot contain $5"),
     ("a group in a key", location(proxy="web", cache={"validS": 60, "key": "$host$1"}), LOCATION,
      "cache.key cannot contain $1"),
     ("a dollar sign in a key", upstream(method="hash", hashKey="$arg_user$"), "upstreams.web.hashKey",
      "a $ that begins no variable"),
+    *((f"a comment as {key}", given, f"{key}", "invalid format") for key, given in (
+        ("upstreams.web.hashKey", upstream(method="hash", hashKey="#user")),
+        (f"{LOCATION}.cache.key", location(proxy="web", cache={"validS": 60, "key": "#user"})))),
     ("a header twice", location(proxy="web", requestHeaders={"Host": "a", "host": "b"}), f"{LOCATION}.requestHeaders",
      "must contain each header once, in upper or lower case (got Host twice)"),
     ("a size beyond all bounds", {"clientMaxBodySize": "99999999999g"}, "nginx.clientMaxBodySize", "invalid format"),
@@ -168,6 +200,12 @@ def test_a_wrong_setting_is_refused_with_the_reason(nginx: dict[str, Any], key: 
 def test_a_body_can_contain_the_groups_of_its_path() -> None:
     path = {"path": "^/(x)/(y)$", "match": "~", "respond": {"body": "$2 of $1 on ${host}"}}
     assert problems_of(with_value(sections(), "nginx", site(locations=[path]))) == ()
+
+
+def test_a_service_can_receive_the_user_that_nginx_has_checked() -> None:
+    values = with_value(sections(), "credentials", {"basicAuth": {"staff": {"alice": "$5$salt$" + "x" * 43}}})
+    nginx = location(proxy="web", basicAuth={"users": "staff"}, requestHeaders={"X-User": "$remote_user"})
+    assert problems_of(with_value(values, "nginx", nginx), encrypted_sections=frozenset({"credentials"})) == ()
 
 
 def test_a_stream_can_have_the_port_of_servers_on_which_nginx_does_not_run() -> None:

@@ -73,7 +73,7 @@ def test_the_default_site_of_the_distribution_is_removed() -> None:
 
 
 def test_the_case_of_header_names_does_not_matter() -> None:
-    headers = {"x-forwarded-for": "$proxy_add_x_forwarded_for", "HOST": "inner.example.com", "upgrade": "none"}
+    headers = {"x-forwarded-for": "$proxy_add_x_forwarded_for", "HOST": "inner.example.com", "x-real-ip": "$host"}
     one = {
         "path": "/", "proxy": "iam-apiserver", "requestHeaders": headers, "websocket": True,
         "headers": {"x-frame-options": "DENY"},
@@ -85,6 +85,15 @@ def test_the_case_of_header_names_does_not_matter() -> None:
     assert len(names) == len(set(names)), names
     assert set(headers) <= {*names, "HOST"}
     assert "sameorigin" not in location
+
+
+def test_hsts_as_a_header_replaces_the_default() -> None:
+    given = {"hosts": ["web.example.com"], "root": "/srv/web", "headers": {"strict-transport-security": "max-age=9"}}
+    deployed = replace(deployment(nginx={"sites": [given]}), trusted_certificates=frozenset({"site.web.example.com"}))
+    text = render(deployed)["iam-a"].files()["/etc/nginx/conf.d/site-web.example.com.conf"]
+    assert re.findall("(?i)add_header strict-transport-security .*", text) == [
+        'add_header strict-transport-security "max-age=9" always;'
+    ]
 
 
 def test_a_proxied_acme_challenge_has_the_same_headers_without_tls() -> None:

@@ -1,0 +1,64 @@
+"""Headers that the settings add to responses and to requests for an upstream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+
+from settings.texts import HeaderValue, RequestHeaderValue
+
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]*$", max_length=100)]
+HSTS = "strict-transport-security"
+CORS = "access-control-"
+# RFC 9110, 7.6.1: of one connection. The length of a message is that of its body.
+_OF_A_CONNECTION = ("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+_OF_A_RESPONSE = (*_OF_A_CONNECTION, "content-encoding", "content-range", "content-type", "date", "server")
+
+
+def _without(names: tuple[str, ...], reason: str) -> Callable[[dict[str, str]], dict[str, str]]:
+    def check(headers: dict[str, str]) -> dict[str, str]:
+        for name in headers:
+            if name.lower() in names:
+                raise ValueError(f"cannot contain {name}, {reason}")
+        return headers
+
+    return check
+
+
+def _different_names(headers: dict[str, str]) -> dict[str, str]:
+    names = [name.lower() for name in headers]
+    for name in headers:
+        if names.count(name.lower()) > 1:
+            raise ValueError(f"must contain each header once, in upper or lower case (got {name} twice)")
+    return headers
+
+
+Headers = Annotated[
+    dict[HeaderName, HeaderValue],
+    AfterValidator(_different_names),
+    AfterValidator(
+        _without(
+            _OF_A_RESPONSE,
+            "which nginx or the upstream sends: clients would receive it twice. The type of a fixed response is "
+            "respond.contentType",
+        )
+    ),
+]
+RequestHeaders = Annotated[
+    dict[HeaderName, RequestHeaderValue],
+    AfterValidator(_different_names),
+    AfterValidator(
+        _without(
+            _OF_A_CONNECTION,
+            "which belongs to nginx's connection to the upstream: a client could smuggle requests past the other "
+            "locations. For WebSocket set websocket: true",
+        )
+    ),
+]
+
+
+def has_header(headers: dict[str, str], start: str) -> str | None:
+    """The first header whose name begins with a text in lower case."""
+    return next((name for name in headers if name.lower().startswith(start)), None)
