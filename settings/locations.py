@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from settings.base import FrozenModel, Network
+from settings.files import FileName, NodePath, PublicDirectory, TryFiles
 from settings.headers import HeaderName, Headers, RequestHeaders
 from settings.texts import REMOTE_USER, HeaderValue, refuse_missing_groups
 from settings.upstreams import Expression, UpstreamName
@@ -15,9 +16,7 @@ from settings.web import (
     CorsSettings,
     ErrorPages,
     ExtraConfig,
-    FileName,
     Method,
-    NodePath,
     RedirectSettings,
     ResponseSettings,
     Size,
@@ -26,22 +25,10 @@ from settings.web import (
 
 _PATH = re.compile(r"^/[A-Za-z0-9._~!&()*+,:@/-]*$")
 _REGEX = re.compile(r"^[^\s\"\\;{}]*(\\[^\s\"\\tnr][^\s\"\\;{}]*)*$")
-# Directories whose files must not become public.
-_PRIVATE = ("/etc", "/root", "/proc", "/sys", "/dev", "/home", "/var/lib", "/var/log", "/boot")
 # nginx: https://nginx.org/en/docs/http/ngx_http_headers_module.html#expires
-_EXPIRES = r"^(max|off|epoch|-?[0-9]+[smhdwMy]|@([01]?[0-9]|2[0-3])h([0-5]?[0-9]m)?)$"
+_EXPIRES = r"^(max|off|epoch|-?[0-9]{1,9}[smhdwMy]|@([01]?[0-9]|2[0-3])h([0-5]?[0-9]m)?)$"
 
 
-def _is_public(path: str) -> str:
-    if path.rstrip("/") == "" or ".." in path.split("/"):
-        raise ValueError(f"must be a directory below / without .. (got {path})")
-    for private in _PRIVATE:
-        if path == private or path.startswith(f"{private}/"):
-            raise ValueError(f"cannot be below {private}, whose files are not public (got {path})")
-    return path
-
-
-PublicDirectory = Annotated[NodePath, AfterValidator(_is_public)]
 Referer = Annotated[str, StringConstraints(pattern=r"^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$")]
 
 
@@ -137,8 +124,10 @@ class LocationSettings(FrozenModel):
     proxy_method: Method | None = Field(default=None, description="Method that the upstream receives.")
     root: PublicDirectory | None = Field(default=None, description="Directory; the whole path is appended to it.")
     alias: PublicDirectory | None = Field(default=None, description="Directory that replaces `path`.")
-    index: tuple[FileName, ...] = Field(default=("index.html",), description="Files served for a directory.")
-    try_files: tuple[str, ...] = Field(
+    index: tuple[FileName, ...] = Field(
+        default=("index.html",), min_length=1, description="Files served for a directory."
+    )
+    try_files: TryFiles = Field(
         default=(), description="Paths tried in this order, such as `$uri`, `$uri/` and last `/index.html` or `=404`."
     )
     redirect: RedirectSettings | None = Field(default=None, description="Redirect the client.")
@@ -212,6 +201,11 @@ class LocationSettings(FrozenModel):
         if not self.is_regex:
             if not _PATH.match(self.path):
                 raise ValueError(f"path must start with / and be no regular expression with match {self.match}")
+            if {"", ".", ".."} & set(self.path.removesuffix("/").split("/")[1:]):
+                raise ValueError(
+                    f"path cannot contain //, /./ or /../ (got {self.path}): nginx removes them from the path of a "
+                    "request before it compares"
+                )
             return self
         try:
             re.compile(self.path)
@@ -281,13 +275,3 @@ class LocationSettings(FrozenModel):
         if given and (self.redirect or self.respond):
             raise ValueError(f"{given[0]} cannot be set with redirect or respond: nginx answers before it is checked")
         return self
-
-    @field_validator("try_files")
-    @classmethod
-    def _are_paths(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
-        for path in paths:
-            if not path or not re.fullmatch(r"=[45][0-9]{2}|/?(\$uri)?[A-Za-z0-9._/-]*", path):
-                raise ValueError(f"must contain paths such as $uri, $uri/, /index.html or =404 (got {path})")
-        if len(paths) == 1:
-            raise ValueError("must contain at least two entries; the last one is used if no other exists")
-        return paths

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from settings.base import FrozenModel
+from settings.files import PublicDirectory
 from settings.headers import CORS, Headers, has_header
-from settings.locations import LocationSettings, PublicDirectory
+from settings.locations import LocationSettings
 from settings.texts import refuse_missing_groups
 from settings.web import CorsSettings, ErrorPages, ExtraConfig, Size, bodies_of
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from settings.base import FrozenModel
+from settings.files import FileName
 from settings.headers import HeaderName
 from settings.texts import Body, HeaderValue, refuse_decoded_in_html
 
@@ -15,9 +16,6 @@ Size = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}[kmg]?$")]
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]+)?)$")]
 Method = Annotated[str, StringConstraints(pattern=r"^[A-Z]+$", max_length=20)]
 MimeType = Annotated[str, StringConstraints(pattern=r"^[a-z]+/[A-Za-z0-9.+-]+(; ?charset=[A-Za-z0-9-]+)?$")]
-# Absolute path on the node, without characters that nginx treats specially.
-NodePath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/+-]*$", max_length=200)]
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 # `none` and `=404` cannot be confused with statuses because YAML keys are text here: "404", "50x".
 StatusGroup = Annotated[str, StringConstraints(pattern=r"^([45][0-9]{2}|[45]0x)$")]
 

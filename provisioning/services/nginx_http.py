@@ -155,7 +155,7 @@ def _location(
         cors=cors,
         headers=headers,
         hidden=hidden,
-        pages=_pages(variable, settings.error_pages),
+        pages=_pages_of(site, variable, settings, headers),
         root=(settings.root or root_of(site)) if files else "",
         rate_zone=_rate_zone(site, variable, settings.rate_limit),
     )
@@ -197,8 +197,20 @@ def _hidden(cors: Cors | None) -> tuple[str, ...]:
     return tuple(f"Access-Control-{name}" for name in _CORS_HEADERS) if cors is not None else ()
 
 
+def _pages_of(
+    site: Site, variable: str, settings: LocationSettings, headers: Sequence[tuple[str, str]]
+) -> tuple[Page, ...]:
+    """The pages of a location: () if those of the site apply, which have the headers of the site."""
+    if not (settings.error_pages or headers):
+        return ()
+    # nginx inherits pages only in locations without `error_page`.
+    return _pages(variable, {**site.settings.error_pages, **settings.error_pages})
+
+
 def _pages(prefix: str, pages: dict[str, ErrorPage]) -> tuple[Page, ...]:
-    return tuple(Page(_GROUPS.get(status, status), f"@{prefix}_error_{status}", page) for status, page in pages.items())
+    # nginx uses the first page of a status, so 404 comes before 40x.
+    ordered = sorted(pages.items(), key=lambda page: page[0] in _GROUPS)
+    return tuple(Page(_GROUPS.get(status, status), f"@{prefix}_error_{status}", page) for status, page in ordered)
 
 
 def _variable(name: str) -> str:

@@ -25,7 +25,20 @@ LOCATIONS: list[dict[str, Any]] = [
     {"path": "/kept", "proxy": "web", "cache": {"validS": 60}},
     {"path": "/kept-for-staff", "proxy": "web", "cache": {"validS": 60}, "basicAuth": {"users": "staff"}},
     {"path": "/kept-for-each", "proxy": "web", "cache": {"validS": 60, "key": "$request_uri$http_authorization"}},
-]
+    {"path": "/public/", "proxy": "web", "proxyPath": "/inner/public/"},
+    {"path": "/files/", "root": "/srv/www"},
+    {"path": "/alias/", "alias": "/srv/www/files/", "tryFiles": ["$uri", "=404"]},
+    {
+        "path": "/own/", "root": "/srv/www", "headers": {"X-Frame-Options": "DENY"},
+        "errorPages": {"40x": {"body": "general"}, "404": {"body": "missing"}},
+    },
+    {"path": "/own-headers/", "root": "/srv/www", "headers": {"X-Frame-Options": "DENY"}},
+    {"path": "/down/", "proxy": "nobody", "errorPages": {"404": {"body": "missing"}}},
+]  # fmt: skip
+SITE = {
+    "hosts": [WWW], "locations": LOCATIONS, "headers": {"X-Site": "www"},
+    "errorPages": {"404": {"body": "of the site"}, "50x": {"body": "down"}},
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +51,19 @@ def web() -> Iterator[Backend]:
 
 @pytest.fixture(scope="module")
 def lab(web: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    directory = tmp_path_factory.mktemp("nginx")
+    for name in ("index.html", ".env", ".git/config", ".well-known/security.txt"):
+        path = directory / "srv/www/files" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
     settings = {
-        "upstreams": {"web": {"servers": [{"address": "127.0.0.1", "port": web.port}]}},
-        "sites": [{"hosts": [WWW], "locations": LOCATIONS}],
+        "upstreams": {
+            "web": {"servers": [{"address": "127.0.0.1", "port": web.port}]},
+            "nobody": {"servers": [{"address": "127.0.0.1", "port": 1}]},
+        },
+        "sites": [SITE],
     }
-    with running(tmp_path_factory.mktemp("nginx"), settings, users={"staff": _USERS}) as started:
+    with running(directory, settings, users={"staff": _USERS}) as started:
         yield started
 
 
@@ -80,3 +101,35 @@ def test_a_client_cannot_choose_the_host_in_the_links_of_a_service(
     response = lab.send("GET", WWW, path, headers=headers)
     assert EVIL not in response.body.decode()
     assert json.loads(response.body)["headers"]["x-forwarded-host"] == WWW
+
+
+@pytest.mark.parametrize("path", ["a%0Ab", "ab%0A", "%0A/../a"])
+def test_a_line_feed_in_a_path_does_not_lead_out_of_the_proxy_path(lab: Lab, path: str) -> None:
+    seen = json.loads(lab.send("GET", WWW, f"/public/{path}").body)
+    assert seen["path"].startswith("/inner/public/")
+
+
+@pytest.mark.parametrize("location", ["/files", "/alias"])
+def test_hidden_files_are_not_public(lab: Lab, location: str) -> None:
+    for name, status in {
+        "index.html": 200, ".env": 404, "%2eenv": 404, ".git/config": 404, ".well-known/security.txt": 200,
+        ".well-known/../.env": 404, ".well-known-not": 404,
+    }.items():  # fmt: skip
+        assert lab.send("GET", WWW, f"{location}/{name}").status == status, name
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "framing"),
+    [
+        pytest.param("/own/x", "missing", "DENY", id="headers and a page of the location"),
+        pytest.param("/own-headers/x", "of the site", "DENY", id="headers of the location, the page of the site"),
+        pytest.param("/down/x", "down", "", id="a page of the location for another status"),
+    ],
+)
+def test_error_pages_have_the_headers_of_their_location(lab: Lab, path: str, body: str, framing: str) -> None:
+    response = lab.send("GET", WWW, path)
+    assert (response.body.decode(), response.header("X-Frame-Options"), response.header("X-Site")) == (
+        body,
+        framing,
+        "www",
+    )

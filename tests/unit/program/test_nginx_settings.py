@@ -57,7 +57,21 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     ("private files", location(root="/etc/nginx"), f"{LOCATION}.root",
      "cannot be below /etc, whose files are not public"),
     ("the root directory", location(root="/"), f"{LOCATION}.root", "must be a directory below /"),
-    ("a parent", location(root="/srv/../etc"), f"{LOCATION}.root", "without .."),
+    ("a parent", location(root="/srv/../etc"), f"{LOCATION}.root", "and .. (got"),
+    *((f"{root} as a root", location(root=root), f"{LOCATION}.root", text) for root, text in (
+        ("//etc", "without //, /./ and .."), ("/./etc", "without //, /./ and .."), ("/var", "cannot contain /var/"),
+        ("/srv/", "cannot contain /srv/tandem"), ("/run/tandem", "cannot be below /run"))),
+    *((f"tryFiles {last}", location(root="/srv/x", tryFiles=[first, last]), f"{LOCATION}.tryFiles", text)
+      for first, last, text in (
+          ("$uri", "$uri/", "must end with a status or the path of a file that exists"),
+          ("$uri", "$uri/index.html", "a missing file would be status 500"), ("=404", "/x", "as the last entry"),
+          ("$uri", "/../../etc/passwd", "must contain paths"), ("$uri../x", "=404", "must contain paths"),
+          ("$uri", "index.html", "must contain paths"))),
+    *((f"the path {path}", location(path=path, proxy="web"), LOCATION, "path cannot contain //, /./ or /../")
+      for path in ("/a//b", "/a/../b", "/./", "//")),
+    ("no index", location(root="/srv/x", index=[]), f"{LOCATION}.index", "at least 1 item"),
+    ("a time beyond all bounds", location(proxy="web", expires="99999999999d"), f"{LOCATION}.expires",
+     "invalid format"),
     ("proxyPath with =", location(path="/x", match="=", proxy="web", proxyPath="/y"), LOCATION, "only a prefix"),
     ("uneven slashes", location(proxy="web", proxyPath="/y"), LOCATION, "must both end with / or not"),
     ("decoded redirect", location(redirect={"to": "https://x$uri"}), f"{LOCATION}.redirect.to", "use $request_uri"),
