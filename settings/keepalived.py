@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from settings.base import FrozenModel
+from settings.base import FrozenModel, HostName
 from settings.lvs import VirtualServer
 from settings.tracking import INTERFACE, Command, TrackSettings
 
@@ -61,9 +61,7 @@ class MailSettings(FrozenModel):
 
     receivers: tuple[MailAddress, ...] = Field(min_length=1, max_length=20, description="Addresses of the receivers.")
     sender: MailAddress = Field(default="keepalived@localhost", description="Address of the sender.")
-    server: str = Field(
-        default="127.0.0.1", pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$", description="SMTP server."
-    )
+    server: HostName = Field(default="127.0.0.1", description="SMTP server.")
     port: int = Field(default=25, ge=1, le=65535, description="Port of the SMTP server.")
     connect_timeout_s: int = Field(default=30, ge=1, le=300, description="Time limit of a connection.")
 

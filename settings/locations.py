@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from settings.base import FrozenModel, Network
 from settings.files import FileName, NodePath, PublicDirectory, TryFiles
@@ -25,11 +25,22 @@ from settings.web import (
 
 _PATH = re.compile(r"^/[A-Za-z0-9._~!&()*+,:@/-]*$")
 _REGEX = re.compile(r"^[^\s\"\\;{}]*(\\[^\s\"\\tnr][^\s\"\\;{}]*)*$")
+# What Python accepts and PCRE does not.
+_NOT_IN_PCRE = re.compile(r"\\[uUN]|\(\?[a-z]*[au][a-z]*[):]")
 # nginx: https://nginx.org/en/docs/http/ngx_http_headers_module.html#expires
 _EXPIRES = r"^(max|off|epoch|-?[0-9]{1,9}[smhdwMy]|@([01]?[0-9]|2[0-3])h([0-5]?[0-9]m)?)$"
 
 
-Referer = Annotated[str, StringConstraints(pattern=r"^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$")]
+def _is_a_host(name: str) -> str:
+    if name in {"none", "blocked"}:
+        raise ValueError(
+            f"cannot be {name}, a word of nginx's valid_referers: allowEmpty serves requests without a Referer header, "
+            "and a Referer header without http:// is always refused"
+        )
+    return name
+
+
+Referer = Annotated[str, StringConstraints(pattern=r"^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$"), AfterValidator(_is_a_host)]
 
 
 class RateLimitSettings(FrozenModel):
@@ -211,6 +222,8 @@ class LocationSettings(FrozenModel):
             re.compile(self.path)
         except re.error as error:
             raise ValueError(f"path must be a regular expression with match {self.match} ({error})") from error
+        if (found := _NOT_IN_PCRE.search(self.path)) is not None:
+            raise ValueError(f"path cannot contain {found[0]} (got {self.path}): nginx's regular expressions lack it")
         if not (self.path.startswith("^") or self.path.endswith("$")):
             raise ValueError(
                 f"path must start with ^ or end with $ (got {self.path}): without an anchor it also matches inside of "

@@ -24,7 +24,10 @@ _GZIP_TYPES = (
 
 class GzipSettings(FrozenModel):
     enabled: bool = Field(default=True, description="Compress responses with gzip.")
-    min_length: int = Field(default=1024, ge=0, description="Minimum size of a compressed response, in bytes.")
+    min_length: int = Field(
+        default=1024, ge=0, le=1_000_000_000, description="Minimum size of a compressed response, in bytes."
+    )
+
     level: int = Field(default=3, ge=1, le=9, description="Compression level, from 1 (fastest) to 9 (smallest).")
     types: tuple[GzipType, ...] = Field(
         default=_GZIP_TYPES, min_length=1, description="Compressed types, in addition to text/html."

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from settings.base import FrozenModel, crosses_the_internet_unencrypted
+from settings.base import FrozenModel, HostName, crosses_the_internet_unencrypted
 
 _NAME = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+"
 MailAddress = Annotated[str, Field(pattern=rf"^{_NAME}$", max_length=254)]
@@ -71,9 +71,7 @@ class WebhookSettings(FrozenModel):
 
 
 class MailSettings(FrozenModel):
-    server: str = Field(
-        pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$", description="Host name of the SMTP server."
-    )
+    server: HostName = Field(description="Host name of the SMTP server.")
     port: int = Field(default=465, ge=1, le=65535, description="Port of the SMTP server.")
     security: Literal["tls", "starttls", "none"] = Field(
         default="tls",

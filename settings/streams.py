@@ -52,8 +52,16 @@ class StreamSettings(FrozenModel):
     )
     max_connections: int | None = Field(default=None, ge=1, le=65_535, description="Connections per client address.")
     allow: tuple[Network, ...] = Field(default=(), description="Networks that are served. Default: all.")
-    deny: tuple[Network, ...] = Field(default=(), description="Networks that are not served.")
+    deny: tuple[Network, ...] = Field(
+        default=(), description="Networks that are not served. The most specific network of both lists decides."
+    )
     extra_config: ExtraConfig = Field(default="", description="Further directives for the server, as a last resort.")
+
+    @property
+    def access(self) -> tuple[tuple[str, Network], ...]:
+        """`allow` and `deny`, the most specific network first: nginx uses the first rule that matches."""
+        allow, deny = ((("allow", cidr) for cidr in self.allow), (("deny", cidr) for cidr in self.deny))
+        return tuple(sorted((*allow, *deny), key=lambda rule: -rule[1].prefixlen))
 
     @model_validator(mode="after")
     def _is_consistent(self) -> StreamSettings:
@@ -66,6 +74,8 @@ class StreamSettings(FrozenModel):
         for number, cidr in enumerate(self.allow):
             if cidr in self.allow[:number]:
                 raise ValueError(f"allow must contain each network once (got {cidr} twice)")
+            if cidr in self.deny:
+                raise ValueError(f"allow and deny must differ (got {cidr} in both)")
         if self.udp_responses is not None and self.protocol != "udp":
             raise ValueError("udpResponses can only be set with protocol udp")
         return self

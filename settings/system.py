@@ -8,9 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from settings.base import FrozenModel
+from settings.base import FrozenModel, HostName
 
-TimeServer = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$", max_length=253)]
 SysctlName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+([./][A-Za-z0-9_*-]+)+$", max_length=200)]
 # Reachable from every VPC without a public address (document 213/30392).
 _CLOUD_TIME_SERVERS = tuple(f"time{number}.tencentyun.com" for number in range(1, 6))
@@ -27,7 +26,7 @@ def _is_a_time_zone(name: str) -> str:
 
 
 class SystemSettings(FrozenModel):
-    time_servers: tuple[TimeServer, ...] = Field(
+    time_servers: tuple[HostName, ...] = Field(
         default=_CLOUD_TIME_SERVERS,
         description="NTP servers of chrony, which replaces the image's time service. An empty list keeps it.",
     )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
-from settings.base import FrozenModel
+from settings.base import FrozenModel, is_host
 from settings.texts import refuse_lone_dollars
 
 # A host name, or an IPv4 address, or the name of a node.
 Host = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$"),
+    AfterValidator(is_host),
 ]
 UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*([-.][a-z0-9]+)*$", max_length=60)]
 # Text and variables of nginx. Quotes, `;` and braces would end the directive, # would begin a comment.
@@ -25,6 +27,20 @@ Method = Literal["round-robin", "least-conn", "ip-hash", "url-hash", "hash", "ra
 # nginx 1.22 accepts 31 servers in 64 KiB and 72 in 128 KiB; each is in its list twice (provisioning/upstreams.py).
 _KIB_FOR_ALL, _KIB_FOR_EACH = 2, 2
 _WITHOUT_BACKUP: tuple[Method, ...] = ("ip-hash", "url-hash", "hash", "random")
+
+
+# Variables of nginx's stream modules.
+_OF_STREAMS = re.compile(
+    r"\$\{?(binary_remote_addr|bytes_(received|sent)|connection|hostname|msec|nginx_version|pid|protocol|"
+    r"proxy_protocol_\w+|realip_remote_(addr|port)|remote_(addr|port)|server_(addr|port)|session_time|ssl_\w+|status|"
+    r"time_(iso8601|local)|upstream_\w+)\b"
+)
+_VARIABLE = re.compile(r"\$\{?\w+\}?")
+
+
+def not_in_streams(expression: str) -> str | None:
+    """The first variable that streams do not have, such as those of HTTP requests."""
+    return next((each for each in _VARIABLE.findall(expression) if not _OF_STREAMS.match(each)), None)
 
 
 class ServerSettings(FrozenModel):

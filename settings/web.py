@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from settings.base import FrozenModel
 from settings.files import FileName
@@ -17,7 +17,11 @@ Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[A-Za-z0-9.-]+
 Method = Annotated[str, StringConstraints(pattern=r"^[A-Z]+$", max_length=20)]
 MimeType = Annotated[str, StringConstraints(pattern=r"^[a-z]+/[A-Za-z0-9.+-]+(; ?charset=[A-Za-z0-9-]+)?$")]
 # `none` and `=404` cannot be confused with statuses because YAML keys are text here: "404", "50x".
-StatusGroup = Annotated[str, StringConstraints(pattern=r"^([45][0-9]{2}|[45]0x)$")]
+# 494 to 499 are nginx's own, which clients never see.
+StatusGroup = Annotated[str, StringConstraints(pattern=r"^(4[0-8][0-9]|49[0-3]|5[0-9]{2}|[45]0x)$")]
+# With these nginx uses the text of `return` as a URL (ngx_http_rewrite_module).
+_REDIRECTS = (301, 302, 303, 307, 308)
+_WITHOUT_BODY = (204, 304)
 
 ExtraConfig = Annotated[str, StringConstraints(max_length=20_000)]
 
@@ -37,6 +41,14 @@ class ResponseSettings(FrozenModel):
     @model_validator(mode="after")
     def _runs_no_script_of_a_client(self) -> ResponseSettings:
         refuse_decoded_in_html(self.body, self.content_type)
+        return self
+
+    @model_validator(mode="after")
+    def _status_has_a_body(self) -> ResponseSettings:
+        if self.status in _REDIRECTS:
+            raise ValueError(f"status cannot be {self.status}, which needs a URL; use redirect instead of respond")
+        if self.status in _WITHOUT_BODY and self.body:
+            raise ValueError(f"body cannot be set with status {self.status}, which has none (RFC 9110, 15)")
         return self
 
 
@@ -88,6 +100,15 @@ class CorsSettings(FrozenModel):
     max_age_s: int = Field(
         default=600, ge=0, le=86_400, description="Time for which browsers keep the answer to a preflight request."
     )
+
+    @field_validator("allow_origins")
+    @classmethod
+    def _origins_differ(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        names = [origin.lower() for origin in origins]
+        for origin in origins:
+            if names.count(origin.lower()) > 1:
+                raise ValueError(f"must contain each origin once, in upper or lower case (got {origin} twice)")
+        return origins
 
     @model_validator(mode="after")
     def _credentials_need_named_origins(self) -> CorsSettings:

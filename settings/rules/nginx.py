@@ -16,6 +16,7 @@ from settings.rules.certificates import find_problems
 from settings.rules.ports import NGINX_AND_SSH, iam_ports
 from settings.services import ServiceSettings
 from settings.sites import name_of
+from settings.upstreams import not_in_streams
 
 Services = Mapping[str, ServiceSettings]
 
@@ -56,6 +57,12 @@ def check_targets(nginx: NginxSettings, iam: IamSettings, services: Services) ->
                 yield _unknown_target(f"{_STREAMS}[{number}].{key}", name, known)
             elif name in nginx.upstreams and nginx.upstreams[name].method == "url-hash":
                 yield Problem(f"{_STREAMS}[{number}].{key}", f"cannot be {name} with method url-hash: TCP has no URL")
+            elif name in nginx.upstreams and (unknown := not_in_streams(nginx.upstreams[name].hash_key or "")):
+                yield Problem(
+                    f"{_STREAMS}[{number}].{key}",
+                    f"cannot be {name}, whose hashKey has {unknown}: TCP and UDP have no such variable; use "
+                    "$remote_addr or $ssl_preread_server_name",
+                )
             elif name is not None and name not in nginx.upstreams and stream.protocol == "udp":
                 yield Problem(
                     f"{_STREAMS}[{number}].{key}",

@@ -220,6 +220,7 @@ def test_streams_of_tcp_and_udp(tmp_path: Path) -> None:
                 {"port": 7004, "upstream": "t", "allow": ["127.0.1.0/24"]},
                 {"port": 7005, "upstream": "t", "maxConnections": 1},
                 {"port": 7006, "upstream": "t", "timeoutS": 1},
+                {"port": 7007, "upstream": "t", "allow": ["127.0.0.0/8", "127.0.1.5/32"], "deny": ["127.0.1.0/24"]},
             ],
         }  # fmt: skip
         with running(tmp_path, nginx) as lab:
@@ -253,6 +254,8 @@ def _check_streams(lab: Lab) -> None:
     assert ask(lab.trust.wrap_socket(open_tcp(7003), server_hostname="tcp.example.com")).endswith(b":x")
     assert ask(open_tcp(7004)) == b""
     assert ask(open_tcp(7004, "127.0.1.5")).endswith(b":x")
+    served = {source: ask(open_tcp(7007, source)) != b"" for source in ("127.0.0.1", "127.0.1.4", "127.0.1.5")}
+    assert served == {"127.0.0.1": True, "127.0.1.4": False, "127.0.1.5": True}
     with open_tcp(7005) as first:
         first.sendall(b"x")
         first.recv(100)
@@ -269,16 +272,20 @@ def test_tls_pass_through_by_server_name(tmp_path: Path) -> None:
     from tests.nginx.tls_servers import tls_echo  # noqa: PLC0415 - only here
 
     ca = trustme.CA()
-    with tls_echo(ca, "a.example.com") as a, tls_echo(ca, "b.example.com") as b:
+    # Words of nginx's `map`, which are names here.
+    words = ("default", "hostnames", "include", "volatile")
+    with tls_echo(ca, "a.example.com") as a, tls_echo(ca, "b.example.com") as b, tls_echo(ca, *words) as c:
         nginx = {
             "upstreams": {"a": {"servers": [{"address": "127.0.0.1", "port": a}]},
-                          "b": {"servers": [{"address": "127.0.0.1", "port": b}]}},
-            "streams": [{"port": 7443, "serverNames": {"a.example.com": "a", "*.example.com": "b"}}],
+                          "b": {"servers": [{"address": "127.0.0.1", "port": b}]},
+                          "c": {"servers": [{"address": "127.0.0.1", "port": c}]}},
+            "streams": [{"port": 7443, "serverNames": {
+                "a.example.com": "a", "*.example.com": "b", **dict.fromkeys(words, "c")}}],
         }  # fmt: skip
         with running(tmp_path, nginx, ca=ca) as lab:
-            for name in ("a.example.com", "b.example.com"):
+            for name in ("a.example.com", "b.example.com", *words):
                 sock = lab.trust.wrap_socket(lab.connect("", tls=False, port=7443), server_hostname=name)
                 with sock:
-                    assert sock.recv(100) == name.encode()
+                    assert sock.recv(100) == (words[0] if name in words else name).encode()
             with pytest.raises(OSError):  # noqa: PT011 - the message depends on the moment
                 lab.trust.wrap_socket(lab.connect("", tls=False, port=7443), server_hostname="other.test")

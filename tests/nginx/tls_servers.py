@@ -12,10 +12,10 @@ import trustme
 
 
 @contextmanager
-def tls_echo(ca: trustme.CA, name: str) -> Generator[int]:
-    """A server with a certificate for this name, which it sends to each client. Yields its port."""
+def tls_echo(ca: trustme.CA, name: str, *others: str) -> Generator[int]:
+    """A server with a certificate for these names. It sends the first one to each client. Yields its port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ca.issue_cert(name).configure_cert(context)
+    ca.issue_cert(name, *others).configure_cert(context)
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:

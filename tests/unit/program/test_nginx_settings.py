@@ -38,6 +38,8 @@ def stream(**values: Any) -> dict[str, Any]:
 LOCATION = "nginx.sites[0].locations[0]"
 PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     ("slow_start", server(slowStart="30s"), "upstreams.web.servers[0].slowStart", "only in the commercial nginx"),
+    *((f"the address {address}", server(address=address), "upstreams.web.servers[0].address",
+       f"must be a host name or an IPv4 address (got {address})") for address in ("10.0.4.300", "10.4", "7")),
     ("hash without key", upstream(method="hash"), "upstreams.web", "hashKey must be set with method hash"),
     ("backup with ip-hash", {"upstreams": {"web": {"method": "ip-hash", "servers": [
         {"address": "a", "port": 1}, {"address": "b", "port": 1, "backup": True}]}}}, "upstreams.web",
@@ -112,6 +114,17 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     ("CORS with any origin and credentials", location(proxy="web", cors={"allowOrigins": ["*"],
      "allowCredentials": True}),
      f"{LOCATION}.cors", "list the origins instead"),
+    ("an origin twice", location(proxy="web", cors={"allowOrigins": ["https://a.org", "https://A.org"]}),
+     f"{LOCATION}.cors.allowOrigins", "must contain each origin once"),
+    *((f"a response {status}", location(respond={"status": status, "body": "x"}), f"{LOCATION}.respond", text)
+      for status, text in ((302, "use redirect"), (301, "use redirect"), (204, "which has none"))),
+    *((f"{word} as a host", location(root="/srv/x", hotlink={"hosts": [word]}), f"{LOCATION}.hotlink.hosts[0]",
+       f"cannot be {word}, a word of nginx's valid_referers") for word in ("none", "blocked")),
+    *((f"{what} in an expression", location(path=path, match="~", proxy="web"), LOCATION, f"path cannot contain {what}")
+      for what, path in (("\\u", r"^/\u4e2d"), ("(?a)", "(?a)^/x$"), ("(?iu:", "^/(?iu:x)"))),
+    ("a page for a status of nginx", site(errorPages={499: {"body": "x"}}), "nginx.sites[0].errorPages",
+     "has an invalid format"),
+    ("gzip beyond all bounds", {"gzip": {"minLength": 10**25}}, "nginx.gzip.minLength", "less than or equal"),
     ("unknown users", location(proxy="web", basicAuth={"users": "staff"}), f"{LOCATION}.basicAuth.users",
      "must be the name of a list in tandem:credentials.basicAuth"),
     ("tryFiles with proxy", location(proxy="web", tryFiles=["$uri", "=404"]), LOCATION, "where files are served"),
@@ -199,6 +212,10 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
      "nginx.streams", "must need at most 95 rules, one for each stream and network"),
     ("UDP to a TCP service", stream(protocol="udp", upstream="iam-apiserver"), "nginx.streams[0].upstream",
      "cannot be iam-apiserver with protocol udp: services listen on TCP ports"),
+    ("a cookie of TCP", {**stream(), **upstream(method="hash", hashKey="$remote_addr$cookie_id")},
+     "nginx.streams[0].upstream", "cannot be web, whose hashKey has $cookie_id: TCP and UDP have no such variable"),
+    ("a network of both lists of a stream", stream(allow=["10.0.0.0/8"], deny=["10.0.0.0/8"]), "nginx.streams[0]",
+     "allow and deny must differ"),
     ("url-hash for TCP", {**stream(), **upstream(method="url-hash")}, "nginx.streams[0].upstream", "TCP has no URL"),
 ]  # fmt: skip
 
