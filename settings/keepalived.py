@@ -242,6 +242,13 @@ class KeepalivedSettings(FrozenModel):
 
     @model_validator(mode="after")
     def _names_of_checks_are_unique(self) -> KeepalivedSettings:
+        interfaces = [self.interface, *(each.interface for each in self.track.interfaces)]
+        for number, name in enumerate(interfaces[1:]):
+            if name in interfaces[: number + 1]:
+                raise ValueError(
+                    f"track.interfaces[{number}].interface must be unique and cannot be {self.interface}, which is "
+                    f"always tracked (got {name})"
+                )
         names = self.track.names
         for name in names:
             if names.count(name) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -12,6 +13,9 @@ INTERFACE = r"^[a-z][a-z0-9._-]{0,14}$"
 _NAME = r"^[a-z][a-z0-9_]{0,30}$"
 # In double quotes in keepalived.conf; keepalived 2.2.7 requires an absolute path.
 COMMAND = r'^/[^"\\\x00-\x1f]+$'
+
+_IN_QUOTES = re.compile("'[^']*'")
+_OF_A_SHELL = re.compile(r"[|&;<>`$()*]")
 
 
 def _not_zero(weight: int) -> int:
@@ -42,7 +46,19 @@ def _not_behind_a_link(command: str) -> str:
     return command
 
 
-Command = Annotated[str, Field(pattern=COMMAND), AfterValidator(_not_behind_a_link)]
+def _needs_no_shell(command: str) -> str:
+    """Keepalived splits a command at spaces and passes on all else as it is."""
+    if command.count("'") % 2:
+        raise ValueError(f"must have an even number of single quotes (got {command})")
+    if (found := _OF_A_SHELL.search(_IN_QUOTES.sub("", command))) is not None:
+        raise ValueError(
+            f"cannot contain {found[0]} outside of single quotes (got {command}): keepalived starts no shell; use "
+            "/usr/bin/dash -c 'COMMAND', or a script"
+        )
+    return command
+
+
+Command = Annotated[str, Field(pattern=COMMAND), AfterValidator(_not_behind_a_link), AfterValidator(_needs_no_shell)]
 Weight = Annotated[int, Field(ge=-100, le=100), AfterValidator(_not_zero)]
 Name = Annotated[str, Field(pattern=_NAME, description="Name in keepalived's configuration and log.")]
 
@@ -59,8 +75,8 @@ class TrackedInterface(FrozenModel):
 class TrackedScript(FrozenModel):
     name: Name
     command: Command = Field(
-        description="Command with an absolute path, run by root; exit code 0 means healthy. It must exist on both "
-        "eligible nodes, and only root may be able to change it. For another account use "
+        description="Command with an absolute path, run by root without a shell; exit code 0 means healthy. It must "
+        "exist on both eligible nodes, and only root may be able to change it. For another account use "
         "`/usr/sbin/runuser -u ACCOUNT -- COMMAND`.",
     )
     interval_s: int = Field(default=5, ge=1, le=3600, description="Time between two runs.")

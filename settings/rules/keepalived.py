@@ -61,6 +61,11 @@ def check_virtual_servers(
             known = ", ".join(map(str, virtual_ip.addresses))
             yield Problem(f"{key}.address", f"must be a virtual IP: {known} (got {server.address})")
         for position, real in enumerate(server.real_servers):
+            if real.address in virtual_ip.addresses:
+                yield Problem(
+                    f"{key}.realServers[{position}].address",
+                    f"cannot be a virtual IP (got {real.address}): the director would send the packets to itself",
+                )
             if real.address in directors:
                 yield Problem(
                     f"{key}.realServers[{position}].address",

@@ -70,7 +70,17 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "delay": [{}, {"preemptDelayS": 0}],
     "garp": [{}, {"garp": {"masterDelayS": 5, "masterRepeat": 3, "masterRefreshS": 60, "intervalMs": 2}}],
     "interfaces": [{}, {"track": {"interfaces": [{"interface": "lo", "weight": -20}]}}],
-    "scripts": [{}, {"track": {"scripts": [{"name": "disk", "command": "/usr/bin/true", "weight": -20}]}}],
+    "scripts": [
+        {},
+        {
+            "track": {
+                "scripts": [
+                    {"name": "disk", "command": "/usr/bin/true", "weight": -20},
+                    {"name": "cpu", "command": "/usr/bin/dash -c '[ 1 -lt $X ] || ! true #'", "weight": -20},
+                ]
+            }
+        },
+    ],
     "processes": [{}, {"track": {"processes": [{"name": "nginx_is_there", "process": "nginx", "weight": -20}]}}],
     "files": [{}, {"track": {"files": [{"name": "load", "path": "/run/load", "weight": -2}]}}],
     "mail": [{}, {"mail": {"receivers": ["ops@example.com"], "server": "127.0.0.1", "port": 2525}}],
