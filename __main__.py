@@ -6,7 +6,7 @@ import pulumi
 
 from components.alarms import Alarms, AlarmsArgs
 from components.announcements import announce_changes
-from components.changes import list_key_generations, refuse_impossible_changes
+from components.changes import describe_bastion_change, list_key_generations, refuse_impossible_changes
 from components.credentials import Credentials, CredentialsArgs
 from components.dns import Dns, DnsArgs
 from components.exports import export
@@ -33,7 +33,7 @@ with reported_once():
     refuse_impossible_changes(s, last)
 announce_changes(s, last)
 labels = Labels(s.project, s.stack, s.tags)
-hooks = Hooks(NodeSequence(LastDeployment(last, cloud_settings(), s.nodes.image)))
+hooks = Hooks(NodeSequence(LastDeployment(last, cloud_settings(), s.nodes.image)), describe_bastion_change(s, last))
 
 credentials = Credentials(
     "credentials",

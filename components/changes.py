@@ -178,9 +178,7 @@ def check_node_removals(settings: Settings, deployed: Exports) -> Iterator[Probl
 
 def check_nodes_that_leave_stay_reachable(settings: Settings, deployed: Exports) -> Iterator[Problem]:
     """A node is taken out of service through the current bastion, after the security groups have changed."""
-    access, bastion = settings.access, deployed.inventory.bastion
-    current = f"bastion at {bastion.private_address}" if bastion is not None else "no bastion"
-    requested = f"bastion at {access.bastion.address}" if access.mode == "bastion" else "no bastion"
+    change = describe_bastion_change(settings, deployed)
     eligible = {node.name for node in settings.nodes.members[:ELIGIBLE_NODES]}
     members = {node.name for node in settings.nodes.members}
     leaving = [
@@ -188,12 +186,12 @@ def check_nodes_that_leave_stay_reachable(settings: Settings, deployed: Exports)
         for node in deployed.inventory.nodes
         if node.name not in members or (node.eligible and node.name not in eligible)
     ]
-    if leaving and current != requested:
+    if leaving and change:
         names = ", ".join(leaving)
         yield Problem(
             "tandem:access",
-            f"must keep its bastion in the `up` that takes {names} out of the group or of the eligible nodes (current "
-            f"{current}, requested {requested}), because {names} would not be reachable for it.\n"
+            f"must keep its bastion in the `up` that takes {names} out of the group or of the eligible nodes "
+            f"({change}), because {names} would not be reachable for it.\n"
             "Change tandem:access in an `up` before or after.",
         )
 
@@ -214,6 +212,16 @@ def check_deployment_key(settings: Settings, deployed: Exports) -> Iterator[Prob
             f"cannot be changed in the `up` that adds {', '.join(sorted(new))}, because the bastion accepts the new "
             "key only after the rollout.\nChange it in an `up` before or after.",
         )
+
+
+def describe_bastion_change(settings: Settings, deployed: Exports | None) -> str:
+    """Another bastion in words: "current no bastion, requested bastion at 10.0.4.5"; "" if it stays."""
+    if deployed is None:
+        return ""
+    access, bastion = settings.access, deployed.inventory.bastion
+    current = f"bastion at {bastion.private_address}" if bastion is not None else "no bastion"
+    requested = f"bastion at {access.bastion.address}" if access.mode == "bastion" else "no bastion"
+    return f"current {current}, requested {requested}" if current != requested else ""
 
 
 def list_key_generations(settings: Settings, deployed: Exports | None) -> tuple[str, ...]:

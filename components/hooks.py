@@ -31,8 +31,9 @@ class Hooks:
     attachment: ResourceHookBinding  # for resources attached to a node, which are replaced with it and deleted first
     havip_attachment: ResourceHookBinding  # also deleted when the node may not hold the virtual IP any more
 
-    def __init__(self, sequence: NodeSequence) -> None:
+    def __init__(self, sequence: NodeSequence, bastion_change: str = "") -> None:
         self._sequence = sequence
+        self._bastion_change = bastion_change  # in words; "": the bastion stays
         self._members: set[str] = set()
         self._attached: set[str] = set()
         leave = ResourceHook("leave-group", self._leave)
@@ -41,7 +42,7 @@ class Hooks:
         self.node = ResourceHookBinding(
             before_update=[
                 # Also in a preview, which should show that the change will be refused.
-                ResourceHook("refuse-a-new-address", _refuse_a_new_location, ResourceHookOptions(on_dry_run=True)),
+                ResourceHook("refuse-a-new-address", self._refuse, ResourceHookOptions(on_dry_run=True)),
                 ResourceHook("take-change-lock", self._begin_change),
             ],
             after_update=[ResourceHook("release-change-lock", self._end_change)],
@@ -68,8 +69,19 @@ class Hooks:
         """Record that the program declares the HAVIP attachment of a node. Call it before the attachment is made."""
         self._attached.add(name)
 
+    def _refuse(self, args: ResourceHookArgs) -> None:
+        _refuse_a_new_location(args)
+        changed = _disruptive_changes(args)
+        if self._bastion_change and changed:
+            raise SwitchoverError(
+                f"{node_of(args.name)}: {', '.join(sorted(changed))} cannot be changed in the `up` that changes the "
+                f"bastion ({self._bastion_change}), because the node would not be reachable for a drain",
+                seen="no node was changed",
+                look_at="tandem:access; change it in an `up` before or after",
+            )
+
     async def _begin_change(self, args: ResourceHookArgs) -> None:
-        if changed_keys(args.old_inputs, args.new_inputs) - _NON_DISRUPTIVE:
+        if _disruptive_changes(args):
             await self._sequence.begin_change(node_of(args.name))
 
     async def _end_change(self, args: ResourceHookArgs) -> None:
@@ -108,6 +120,10 @@ def _refuse_a_new_location(args: ResourceHookArgs) -> None:
                 look_at="tandem:nodes.members; add a node with the new address and a new name, "
                 "then remove the old one in another `up`",
             )
+
+
+def _disruptive_changes(args: ResourceHookArgs) -> frozenset[str]:
+    return changed_keys(args.old_inputs, args.new_inputs) - _NON_DISRUPTIVE
 
 
 def of_node(prefix: str, node: str) -> str:

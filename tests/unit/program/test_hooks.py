@@ -74,6 +74,17 @@ async def test_non_disruptive_changes_do_not_drain_the_node() -> None:
 
 
 @_in_pulumi
+async def test_a_node_is_not_resized_while_the_bastion_moves() -> None:
+    change = "current bastion at 10.0.4.5, requested no bastion"
+    refuse, _ = _update_hooks(Hooks(NodeSequence(FakeGroup()), change))
+    refuse(_args("a", {"orderlySecurityGroups": ["sg-1"]}, {"orderlySecurityGroups": ["sg-2"]}))
+    with pytest.raises(SwitchoverError, match=rf"a: instanceType cannot be changed in the `up` that .* \({change}\)"):
+        refuse(_args("a", {"instanceType": "S5.MEDIUM2"}, {"instanceType": "S5.MEDIUM4"}))
+    stays, _ = _update_hooks(Hooks(NodeSequence(FakeGroup())))
+    stays(_args("a", {"instanceType": "S5.MEDIUM2"}, {"instanceType": "S5.MEDIUM4"}))
+
+
+@_in_pulumi
 async def test_unknown_changes_drain_the_node() -> None:
     group = FakeGroup()
     _, take = _update_hooks(Hooks(NodeSequence(group)))
