@@ -86,7 +86,7 @@ class Credentials(pulumi.ComponentResource):
         certificates[placeholders.CA_CERTIFICATE] = self.ca_certificate
         certificates[placeholders.DEPLOYMENT_PUBLIC_KEY] = self.deployment_key.public_key
         self.authorities = {name: self._authority_of(name) for name in SERVED_NAMES if args.domains is not None}
-        self.authorities |= {site.domain: self._authority_of_site(site) for site in args.nginx.sites if site.https}
+        self.authorities |= {site.name: self._authority_of_site(site) for site in args.nginx.sites if site.https}
         addresses = [str(address) for address in args.virtual_ip.addresses]
         served_certificates = authority.site_certificates(args.nginx.signed_certificates(), addresses)
         if args.domains is not None:

@@ -16,7 +16,7 @@ def describe_sites(settings: Settings) -> Mapping[str, Mapping[str, Any]]:
         for name, domain in {"api": settings.domains.api, "authz": settings.domains.authz}.items():
             found[name] = {"domain": domain, "https": True, "http": "redirect", "default": False}
     for site in settings.nginx.sites:
-        found[site.domain] = {"domain": site.domain, "https": site.https, "http": site.http, "default": site.default}
+        found[site.name] = {"domain": site.name, "https": site.https, "http": site.http, "default": site.default}
     return found
 
 

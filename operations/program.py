@@ -5,10 +5,6 @@ from __future__ import annotations
 import os
 import runpy
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
-
-import yaml
 
 from operations.errors import SettingsRefusedError
 from operations.workspace import PROJECT_ROOT, find_config_file
@@ -31,19 +27,12 @@ def check_settings(stack: str, environment: Mapping[str, str] = os.environ) -> N
     name = stack.rpartition("/")[2]
     given = find_config_file(name, environment)
     file = str(given or f"stacks/Pulumi.{name}.yaml")  # as the program names it (settings/load.py)
-    if _has_more_settings(given or PROJECT_ROOT / file):
+    if "config" in yaml_files.read(PROJECT_ROOT / "Pulumi.yaml"):
+        return  # Pulumi adds these settings to those of the file
+    checked = check_file(given or PROJECT_ROOT / file, name)
+    if checked.has_environment:
         return
     # The program does not see keys of other namespaces.
-    found = check_file(given or PROJECT_ROOT / file, name).problems
-    problems = tuple(problem for problem in found if problem.text != FOREIGN_KEY)
+    problems = tuple(problem for problem in checked.problems if problem.text != FOREIGN_KEY)
     if problems:
         raise SettingsRefusedError(str(SettingsError(file, problems)))
-
-
-def _has_more_settings(file: Path) -> bool:
-    """Whether Pulumi adds settings to those of the file: of the project, or of an environment of Pulumi ESC."""
-    if "config" in yaml_files.read(PROJECT_ROOT / "Pulumi.yaml"):
-        return True
-    with suppress(OSError, yaml.YAMLError, ValueError, TypeError):  # check_file reports it
-        return "environment" in yaml_files.read(file)
-    return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,6 +40,7 @@ class Checked:
     problems: tuple[Problem, ...]
     settings: Settings | None  # None if there are problems
     encrypted: tuple[str, ...] = ()  # keys whose values were not checked
+    has_environment: bool = False  # Pulumi ESC adds settings, which were not checked
 
 
 def check_file(file: Path, name: str | None = None) -> Checked:
@@ -47,11 +48,20 @@ def check_file(file: Path, name: str | None = None) -> Checked:
     shown = str(file)
     name = name or file.stem.removeprefix(_PREFIX)
     try:
-        config = _read(file)
+        content = yaml_files.read(file)
     except FileNotFoundError:
         return Checked(shown, (Problem(shown, MISSING),), None)
     except (OSError, yaml.YAMLError, ValueError) as error:
         return Checked(shown, (Problem(shown, " ".join(str(error).split())),), None)
+    fields = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
+    if isinstance(config := fields.get("config"), dict):
+        checked = _check(shown, name, {str(key): each for key, each in cast("dict[Any, Any]", config).items()})
+    else:
+        checked = Checked(shown, (Problem(shown, "must have the mapping `config:`"),), None)
+    return replace(checked, has_environment="environment" in fields)
+
+
+def _check(shown: str, name: str, config: Mapping[str, Any]) -> Checked:
     foreign = [Problem(key, FOREIGN_KEY) for key in config if key.partition(":")[0] not in _NAMESPACES]
     encrypted: list[str] = []
     plain = {key: _replace_encrypted(value, key, encrypted) for key, value in config.items()}
@@ -71,14 +81,6 @@ def check_file(file: Path, name: str | None = None) -> Checked:
 def find_files(directory: Path) -> list[Path]:
     """The settings files of all stacks."""
     return sorted(directory.glob(f"{_PREFIX}*.yaml"))
-
-
-def _read(file: Path) -> dict[str, Any]:
-    content = yaml_files.read(file)
-    config = cast("dict[str, Any]", content).get("config") if isinstance(content, dict) else None
-    if not isinstance(config, dict):
-        raise ValueError("must have the mapping `config:`")  # noqa: TRY004 - the content of a file
-    return {str(key): value for key, value in cast("dict[Any, Any]", config).items()}
 
 
 def _replace_encrypted(value: Any, path: str, encrypted: list[str]) -> Any:

@@ -69,12 +69,7 @@ class SiteSettings(FrozenModel):
 
     @property
     def name(self) -> str:
-        """Name of the site in files, zones and secrets."""
-        return name_of(self.hosts[0])
-
-    @property
-    def domain(self) -> str:
-        """A name that the site serves: a wildcard matches any name below it."""
+        """A host name that the site serves (a wildcard matches any name below it), also in files, zones and secrets."""
         return name_of(self.hosts[0])
 
     @property

@@ -177,5 +177,5 @@ def _secret_file(path: str, secret: str, mode: int) -> File:
 
 def _site_check(view: View, node: Node) -> SiteCheck:
     site = view.site
-    host = site.settings.domain
+    host = site.settings.name
     return SiteCheck(host, node.private_address, f"{TLS_DIRECTORY}/{site.certificate}.pem", path=site.probe)

@@ -116,10 +116,10 @@ def _repeated_host(key: str, host: str, other: str, owner: str) -> Problem:
 
 def check_hosts_are_not_reserved(nginx: NginxSettings) -> Iterator[Problem]:
     for number, site in enumerate(nginx.sites):
-        if site.domain in SERVED_NAMES:
+        if site.name in SERVED_NAMES:
             yield Problem(
                 f"{_SITES}[{number}].hosts[0]",
-                f"cannot be {site.domain}, which stands for an IAM service in the stack's outputs and checks; put "
+                f"cannot be {site.name}, which stands for an IAM service in the stack's outputs and checks; put "
                 "another host name first, such as one with a domain",
             )
     for key, host in _hosts(nginx):
