@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from settings.base import FrozenModel, Network
 from settings.files import FileName, NodePath, PublicDirectory, TryFiles
@@ -16,6 +16,7 @@ from settings.web import (
     CorsSettings,
     ErrorPages,
     ExtraConfig,
+    HotlinkSettings,
     Method,
     RedirectSettings,
     ResponseSettings,
@@ -25,22 +26,12 @@ from settings.web import (
 
 _PATH = re.compile(r"^/[A-Za-z0-9._~!&()*+,:@/-]*$")
 _REGEX = re.compile(r"^[^\s\"\\;{}]*(\\[^\s\"\\tnr][^\s\"\\;{}]*)*$")
+# The text with which all matches of a regular expression begin, without a character that may be repeated.
+_START = re.compile(r"\^((?:[A-Za-z0-9_/-](?![?*]))+)")
 # What Python accepts and PCRE does not.
 _NOT_IN_PCRE = re.compile(r"\\[uUN]|\(\?[a-z]*[au][a-z]*[):]")
 # nginx: https://nginx.org/en/docs/http/ngx_http_headers_module.html#expires
 _EXPIRES = r"^(max|off|epoch|-?[0-9]{1,9}[smhdwMy]|@([01]?[0-9]|2[0-3])h([0-5]?[0-9]m)?)$"
-
-
-def _is_a_host(name: str) -> str:
-    if name in {"none", "blocked"}:
-        raise ValueError(
-            f"cannot be {name}, a word of nginx's valid_referers: allowEmpty serves requests without a Referer header, "
-            "and a Referer header without http:// is always refused"
-        )
-    return name
-
-
-Referer = Annotated[str, StringConstraints(pattern=r"^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$"), AfterValidator(_is_a_host)]
 
 
 class RateLimitSettings(FrozenModel):
@@ -102,18 +93,6 @@ class CacheSettings(FrozenModel):
     )
     stale: bool = Field(
         default=True, description="Serve an expired response while the upstream fails or is asked again."
-    )
-
-
-class HotlinkSettings(FrozenModel):
-    """Refuse requests from pages of other sites with status 403."""
-
-    hosts: tuple[Referer, ...] = Field(
-        default=(),
-        description="Hosts whose pages may embed the files, such as `*.example.com`, in addition to the site.",
-    )
-    allow_empty: bool = Field(
-        default=True, description="Serve requests without a Referer header, such as those of a typed address."
     )
 
 
@@ -180,6 +159,14 @@ class LocationSettings(FrozenModel):
     @property
     def is_regex(self) -> bool:
         return self.match in {"~", "~*"}
+
+    def may_match_below(self, prefix: str) -> bool:
+        """Whether the regular expression in the path may match a path that begins so; True if that is not clear."""
+        start = _START.match(self.path)
+        if start is None or "|" in self.path:
+            return True
+        given, wanted = (text.lower() if self.match == "~*" else text for text in (start[1], prefix))
+        return given.startswith(wanted) or wanted.startswith(given)
 
     @property
     def shares_private_responses(self) -> bool:

@@ -107,6 +107,22 @@ class SiteSettings(FrozenModel):
         return self
 
     @model_validator(mode="after")
+    def _expressions_open_no_closed_prefix(self) -> SiteSettings:
+        expressions = [location for location in self.locations if location.is_regex]
+        for number, location in enumerate(self.locations):
+            if location.match != "prefix" or location.path == "/":
+                continue
+            for key, name in (("basicAuth", "basic_auth"), ("access", "access")):
+                others = [each for each in expressions if getattr(each, name) is None]
+                opened = [each.path for each in others if each.may_match_below(location.path)]
+                if getattr(location, name) is not None and opened:
+                    raise ValueError(
+                        f"locations[{number}].match must be ^~ for {location.path} with {key} (got prefix): the "
+                        f"regular expression {opened[0]}, which has no {key}, also serves paths below it"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _headers_of_cors_are_sent_once(self) -> SiteSettings:
         for number, location in enumerate(self.locations):
             cors = location.cors or self.cors

@@ -1,11 +1,11 @@
-"""Parts of a site's configuration that sites and locations share: responses, headers, error pages, CORS."""
+"""Parts of a site's configuration that sites and locations share: responses, headers, error pages, CORS, hotlinks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from settings.base import FrozenModel
 from settings.files import FileName
@@ -116,3 +116,27 @@ class CorsSettings(FrozenModel):
         if self.allow_credentials and "*" in self.allow_origins:
             raise ValueError("allowOrigins cannot contain * with allowCredentials; list the origins instead")
         return self
+
+
+def _is_a_host(name: str) -> str:
+    if name in {"none", "blocked"}:
+        raise ValueError(
+            f"cannot be {name}, a word of nginx's valid_referers: allowEmpty serves requests without a Referer header, "
+            "and a Referer header without http:// is always refused"
+        )
+    return name
+
+
+Referer = Annotated[str, StringConstraints(pattern=r"^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$"), AfterValidator(_is_a_host)]
+
+
+class HotlinkSettings(FrozenModel):
+    """Refuse requests from pages of other sites with status 403."""
+
+    hosts: tuple[Referer, ...] = Field(
+        default=(),
+        description="Hosts whose pages may embed the files, such as `*.example.com`, in addition to the site.",
+    )
+    allow_empty: bool = Field(
+        default=True, description="Serve requests without a Referer header, such as those of a typed address."
+    )

@@ -180,6 +180,16 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     ("an empty host", site(hosts=[""]), "nginx.sites[0].hosts[0]", "has an invalid format"),
     ("locations twice", site(locations=[{"path": "/", "proxy": "web"}, {"path": "/", "match": "^~", "proxy": "web"}]),
      "nginx.sites[0]", "locations must differ"),
+    *((f"an expression that opens {key}", site(locations=[
+        {"path": "/", "proxy": "web"}, {"path": "/admin/", "proxy": "web", key: value},
+        {"path": r"\.png$", "match": "~", "root": "/srv/x"}]), "nginx.sites[0]",
+       f"locations[1].match must be ^~ for /admin/ with {key} (got prefix)") for key, value in (
+           ("access", {"allow": ["10.0.0.0/8"]}), ("basicAuth", {"users": "staff"}))),
+    *((f"the expression {path}", site(locations=[
+        {"path": "/admin/", "proxy": "web", "access": {"allow": ["10.0.0.0/8"]}},
+        {"path": path, "match": match, "root": "/srv/x"}]), "nginx.sites[0]", f"the regular expression {path}")
+      for path, match in (("^/admin/x", "~"), ("^/ADMIN/", "~*"), ("^/a", "~"), ("^/admini?", "~"), ("^/x|^/a", "~"),
+                          ("^/admin/b?", "~"), ("^/adminx*/", "~"), ("^/[a-z]+/", "~"))),
     ("two defaults", {"sites": [{"hosts": [f"{n}.example.com"], "default": True, "root": "/srv/x"} for n in "ab"]},
      "nginx.sites[1].default", "for one site only"),
     ("unknown certificate", site(certificate="mine"), "nginx.sites[0].certificate",
@@ -231,6 +241,21 @@ def test_a_wrong_setting_is_refused_with_the_reason(nginx: dict[str, Any], key: 
 def test_a_body_can_contain_the_groups_of_its_path() -> None:
     path = {"path": "^/(x)/(y)$", "match": "~", "respond": {"body": "$2 of $1 on ${host}"}}
     assert problems_of(with_value(sections(), "nginx", site(locations=[path]))) == ()
+
+
+@pytest.mark.parametrize("change", [
+    pytest.param({1: {"match": "^~"}}, id="a prefix that no expression overrides"),
+    pytest.param({2: {"access": {"allow": ["10.0.0.0/8"]}}}, id="an expression that is closed, too"),
+    pytest.param({2: {"path": r"^/pictures/.*\.png$"}}, id="an expression for other paths"),
+    pytest.param({1: {"path": "/"}, 0: {"path": "/other/"}}, id="exceptions from a closed site"),
+])  # fmt: skip
+def test_a_closed_location_beside_an_expression(change: dict[int, dict[str, Any]]) -> None:
+    given: list[dict[str, Any]] = [
+        {"path": "/", "proxy": "web"}, {"path": "/admin/", "proxy": "web", "access": {"allow": ["10.0.0.0/8"]}},
+        {"path": r"\.png$", "match": "~", "root": "/srv/x"},
+    ]  # fmt: skip
+    locations = [{**each, **change.get(number, {})} for number, each in enumerate(given)]
+    assert problems_of(with_value(sections(), "nginx", site(locations=locations))) == ()
 
 
 def test_a_service_can_receive_the_user_that_nginx_has_checked() -> None:
