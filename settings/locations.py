@@ -107,7 +107,9 @@ class LocationSettings(FrozenModel):
         description="`prefix`; `=` for this path only; `^~` for a prefix that regular expressions do not override; "
         "`~` and `~*` for a regular expression, the latter ignores case.",
     )
-    proxy: UpstreamName | None = Field(default=None, description="Upstream or service that receives the requests.")
+    proxy: UpstreamName | None = Field(
+        default=None, description="Name of the upstream (`nginx.upstreams`) or service that receives the requests."
+    )
     proxy_path: NodePath | None = Field(
         default=None, description="Replaces `path` at the start of the path that the upstream receives."
     )
@@ -198,7 +200,10 @@ class LocationSettings(FrozenModel):
     def _path_matches_its_kind(self) -> LocationSettings:
         if not self.is_regex:
             if not _PATH.match(self.path):
-                raise ValueError(f"path must start with / and be no regular expression with match {self.match}")
+                raise ValueError(
+                    f"path must start with / and be no regular expression with match {self.match} (got {self.path}); "
+                    f"write ^{self.path} with match ~ for other characters than letters, digits and ._~!&()*+,:@-"
+                )
             if {"", ".", ".."} & set(self.path.removesuffix("/").split("/")[1:]):
                 raise ValueError(
                     f"path cannot contain //, /./ or /../ (got {self.path}): nginx removes them from the path of a "

@@ -97,7 +97,8 @@ class NginxSettings(FrozenModel):
         description="Maximum number of connections of a worker process. A proxied request takes two.",
     )
     client_max_body_size: Size = Field(
-        default="5m", description="Maximum size of a request body. Larger requests are rejected with status 413."
+        default="5m",
+        description="Maximum size of a request body, such as `512k` or `10m`. Larger requests are rejected with status 413.",
     )
     authz_max_body_size: Size = Field(
         default="64k",

@@ -31,7 +31,8 @@ class SiteSettings(FrozenModel):
     hosts: tuple[SiteHost, ...] = Field(
         min_length=1,
         max_length=50,
-        description="Host names; the first one names the site. `*.example.com` is a wildcard.",
+        description="Host names in lower case, without a port; the first one names the site. `*.example.com` is a "
+        "wildcard.",
     )
     http: Literal["serve", "redirect", "off"] = Field(
         default="redirect",

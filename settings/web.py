@@ -12,7 +12,7 @@ from settings.files import FileName
 from settings.headers import HeaderName
 from settings.texts import Body, HeaderValue, refuse_decoded_in_html
 
-Size = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}[kmg]?$")]
+Size = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}[kKmMgG]?$")]
 Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:[0-9]+)?)$")]
 Method = Annotated[str, StringConstraints(pattern=r"^[A-Z]+$", max_length=20)]
 MimeType = Annotated[str, StringConstraints(pattern=r"^[a-z]+/[A-Za-z0-9.+-]+(; ?charset=[A-Za-z0-9-]+)?$")]

@@ -134,6 +134,11 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     ("an empty path", location(root="/srv/x", tryFiles=["", "=404"]), f"{LOCATION}.tryFiles", "must contain paths"),
     ("a cache of what is not buffered", location(proxy="web", cache={"validS": 60}, buffering=False), LOCATION,
      "buffering must be true with cache"),
+    ("a long body", location(respond={"body": "\u4e2d" * 1400}), f"{LOCATION}.respond.body",
+     "must have at most 4000 bytes, the limit of nginx (got 4200); use a file"),
+    ("a path in Chinese", location(path="/\u4e2d/", proxy="web"), LOCATION, "write ^/\u4e2d/ with match ~"),
+    ("a URL as a target", location(proxy="http://10.0.9.1:80"), f"{LOCATION}.proxy", "name of the upstream"),
+    ("a size in words", {"clientMaxBodySize": "10mb"}, "nginx.clientMaxBodySize", "such as `512k` or `10m`"),
     ("a dollar sign", location(respond={"body": "It costs $ 5"}), f"{LOCATION}.respond.body",
      "a $ that begins no variable"),
     ("a dollar sign in quotes", location(redirect={"to": "/x$"}), f"{LOCATION}.redirect.to",
@@ -256,6 +261,12 @@ def test_a_closed_location_beside_an_expression(change: dict[int, dict[str, Any]
     ]  # fmt: skip
     locations = [{**each, **change.get(number, {})} for number, each in enumerate(given)]
     assert problems_of(with_value(sections(), "nginx", site(locations=locations))) == ()
+
+
+def test_what_the_messages_advise_is_accepted() -> None:
+    chinese = {"path": "^/\u4e2d/", "match": "~", "proxy": "web"}
+    for nginx in ({"clientMaxBodySize": "10M"}, site(locations=[chinese])):
+        assert problems_of(with_value(sections(), "nginx", nginx)) == ()
 
 
 def test_a_service_can_receive_the_user_that_nginx_has_checked() -> None:
