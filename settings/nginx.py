@@ -98,7 +98,7 @@ class NginxSettings(FrozenModel):
     )
     client_max_body_size: Size = Field(
         default="5m",
-        description="Maximum size of a request body, such as `512k` or `10m`. Larger ones are rejected with status 413.",
+        description="Maximum size of a request body, such as `512k` or `10m`. Larger ones get status 413.",
     )
     authz_max_body_size: Size = Field(
         default="64k",
