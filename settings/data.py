@@ -36,7 +36,8 @@ class BucketSettings(FrozenModel):
 
     endpoint: str = Field(
         pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
-        description="URL of the S3 service, for example `https://cos.ap-guangzhou.myqcloud.com`. Nodes must reach it.",
+        description="URL of the S3 service, for example `https://cos.ap-guangzhou.myqcloud.com`. Nodes must reach it; "
+        "over http only inside the VPC, or COS in the region of the stack.",
     )
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",

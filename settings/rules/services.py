@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from ipaddress import IPv4Network, ip_address
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from settings.access import AccessSettings
 from settings.alarms import AlarmsSettings
+from settings.base import crosses_the_internet_unencrypted
 from settings.credentials import CredentialsSettings, SecretName
 from settings.data import DataSettings
 from settings.domains import DnsSettings, DomainsSettings
@@ -106,6 +108,20 @@ def check_bucket_has_a_key(data: DataSettings, credentials: CredentialsSettings)
             )
         if bucket is not None and bucket.role is not None and value is not None:
             yield Problem(name, f"cannot be set with data.backup.bucket.role {bucket.role}; remove one of them")
+
+
+def check_bucket_is_reached_privately(data: DataSettings, region: str) -> Iterator[Problem]:
+    bucket = data.backup.bucket
+    # Inside a VPC the name of COS in the same region is a private address (document 436/31315).
+    if bucket is None or urlsplit(bucket.endpoint).hostname == f"cos.{region}.myqcloud.com":
+        return
+    if crosses_the_internet_unencrypted(bucket.endpoint):
+        yield Problem(
+            "tandem:data.backup.bucket.endpoint",
+            f"must be an https URL (got {bucket.endpoint}): over http anyone on the way reads the databases; http is "
+            f"accepted only for cos.{region}.myqcloud.com, a private IPv4 address, a name without a dot, .internal and "
+            ".local",
+        )
 
 
 def check_secrets_are_encrypted(
@@ -258,6 +274,7 @@ RULES = (
     check_alarms,
     check_external_databases_have_passwords,
     check_bucket_has_a_key,
+    check_bucket_is_reached_privately,
     check_secrets_are_encrypted,
     check_generations_of_given_secrets,
     check_validity_periods,

@@ -72,6 +72,9 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
      "credentials.given.bucketKeyId", "is required with data.backup.bucket"),
     ("bucket endpoint without https", {"data.backup": {"bucket": {"endpoint": "cos.ap-guangzhou.myqcloud.com", "name": "backups-1"}}},
      "data.backup.bucket.endpoint", "has an invalid format"),
+    *((f"bucket at {host} over http", {"data.backup": {"bucket": {"endpoint": f"http://{host}", "name": "backups-1"}}},
+       "data.backup.bucket.endpoint", "must be an https URL") for host in (
+           "cos.ap-beijing.myqcloud.com", "s3.example.com:9000", "203.0.113.7", "cos.ap-guangzhou.myqcloud.com.example.com")),
     ("bucket with a role and a key",
      {"data.backup": {"bucket": {"endpoint": "https://cos.ap-guangzhou.myqcloud.com", "name": "backups-1", "role": "r"}},
       "credentials": {"given": {"bucketKeyId": "AKID"}}},
@@ -416,6 +419,14 @@ def test_encrypted_secrets_are_accepted() -> None:
 def test_receivers_of_notifications_that_nodes_can_reach_are_accepted(changes: dict[str, Any]) -> None:
     encrypted = frozenset({"notifications"})
     assert problems_of(with_values(sections(), changes), encrypted_sections=encrypted) == ()
+
+
+@pytest.mark.parametrize("host", ["cos.ap-guangzhou.myqcloud.com", "10.0.9.9:9000", "minio:9000", "s3.internal"])
+def test_backups_may_be_sent_over_http_inside_the_vpc(host: str) -> None:
+    bucket = {"endpoint": f"http://{host}", "name": "backups-1"}
+    given = {"bucketKeyId": "AKID", "bucketKeySecret": "a-secret-key"}
+    values = with_values(sections(), {"data.backup": {"bucket": bucket}, "credentials": {"given": given}})
+    assert problems_of(values, encrypted_sections=frozenset({"credentials"})) == ()
 
 
 def test_the_key_of_a_receiver_is_never_shown() -> None:
