@@ -13,7 +13,7 @@ HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]*$"
 HSTS = "strict-transport-security"
 CORS = "access-control-"
 # RFC 9110, 7.6.1: of one connection. The length of a message is that of its body.
-_OF_A_CONNECTION = ("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+_OF_A_CONNECTION = ("connection", "content-length", "keep-alive", "trailer", "transfer-encoding", "upgrade")
 _OF_A_RESPONSE = (*_OF_A_CONNECTION, "content-encoding", "content-range", "content-type", "date", "server")
 
 
