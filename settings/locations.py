@@ -24,8 +24,8 @@ from settings.web import (
     bodies_of,
 )
 
-_PATH = re.compile(r"^/[A-Za-z0-9._~!&()*+,:@/-]*$")
-_REGEX = re.compile(r"^[^\s\"\\;{}]*(\\[^\s\"\\tnr][^\s\"\\;{}]*)*$")
+_PATH = re.compile(r"/[A-Za-z0-9._~!&()*+,:@/-]*")
+_REGEX = re.compile(r"[^\s\"\\;{}]*(\\[^\s\"\\tnr][^\s\"\\;{}]*)*")
 # The text with which all matches of a regular expression begin, without a character that may be repeated.
 _START = re.compile(r"\^((?:[A-Za-z0-9_/-](?![?*]))+)")
 # What Python accepts and PCRE does not.
@@ -184,7 +184,7 @@ class LocationSettings(FrozenModel):
     @field_validator("path")
     @classmethod
     def _has_no_special_characters(cls, path: str) -> str:
-        if not _PATH.match(path) and not _REGEX.match(path):
+        if not _PATH.fullmatch(path) and not _REGEX.fullmatch(path):
             raise ValueError(
                 f"must not contain white space, quotes, semicolons or braces (got {path}); "
                 r"in a regular expression write x?x?x for x{1,3} and \s for a space"
@@ -199,7 +199,7 @@ class LocationSettings(FrozenModel):
     @model_validator(mode="after")
     def _path_matches_its_kind(self) -> LocationSettings:
         if not self.is_regex:
-            if not _PATH.match(self.path):
+            if not _PATH.fullmatch(self.path):
                 raise ValueError(
                     f"path must start with / and be no regular expression with match {self.match} (got {self.path}); "
                     f"write ^{self.path} with match ~ for other characters than letters, digits and ._~!&()*+,:@-"

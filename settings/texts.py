@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
 
-_QUOTED = re.compile(r'^[^"\\\x00-\x1f]*$')
-_BODY = re.compile(r"^[^'\\\x00-\x08\x0b-\x1f]*$")
+_QUOTED = re.compile(r'[^"\\\x00-\x1f]*')
+_BODY = re.compile(r"[^'\\\x00-\x08\x0b-\x1f]*")
 # nginx knows $1 to $9, but neither $0 nor ${1}.
 _NO_VARIABLE = re.compile(r"\$(?![A-Za-z1-9_]|\{[A-Za-z_][A-Za-z0-9_]*\})")
 _GROUP = re.compile(r"\$([1-9])")
@@ -37,7 +37,9 @@ def refuse_missing_groups(texts: Mapping[str, str | None], groups: int) -> None:
 
 
 def _fits_into_quotes(text: str) -> str:
-    if not _QUOTED.match(text):
+    if text.endswith("\n"):
+        raise ValueError(f"must not end with a line feed (got {text!r}): in YAML write >- instead of > or |")
+    if not _QUOTED.fullmatch(text):
         raise ValueError(f'must not contain double quotes, backslashes or control characters (got "{text}")')
     return refuse_lone_dollars(text)
 
@@ -78,7 +80,7 @@ def _or_a_checked_user(text: str) -> str:
 def _fits_into_single_quotes(text: str) -> str:
     if (size := len(text.encode())) > _MAX_BYTES:
         raise ValueError(f"must have at most {_MAX_BYTES} bytes, the limit of nginx (got {size}); use a file")
-    if not _BODY.match(text):
+    if not _BODY.fullmatch(text):
         raise ValueError("must not contain single quotes, backslashes or control characters; use a file instead")
     return refuse_lone_dollars(text)
 

@@ -80,6 +80,12 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     *((f"decoded {name}", location(redirect={"to": f"https://x${name}"}), f"{LOCATION}.redirect.to",
        f"must not contain ${name}: its value is decoded") for name in ("request_filename", "fastcgi_script_name",
        "remote_user", "request_body")),
+    *((f"a line feed at the end of {key}", location(**values), f"{LOCATION}.{key}", text) for key, values, text in (
+        ("headers.X", {"proxy": "web", "headers": {"X": "default-src 'self'\n"}}, "write >- instead of > or |"),
+        ("redirect.to", {"redirect": {"to": "https://x/\n"}}, "must not end with a line feed"),
+        ("basicAuth.realm", {"proxy": "web", "basicAuth": {"users": "staff", "realm": "x\n"}}, "with a line feed"),
+        ("path", {"path": "/x\n", "proxy": "web"}, "white space"),
+        ("path", {"path": "^/x\n", "match": "~", "proxy": "web"}, "white space"))),
     ("a decoded header", location(proxy="web", headers={"X": "$request_filename"}), f"{LOCATION}.headers.X", "decoded"),
     ("a decoded realm", location(proxy="web", basicAuth={"users": "staff", "realm": "$uri"}),
      f"{LOCATION}.basicAuth.realm", "may contain a line feed"),
