@@ -16,6 +16,7 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._
 # Set for every service (provisioning/services/app.py).
 OWN_VARIABLES = ("NODE", "ADDRESS", "PORT", "CONFIGURATION_DIRECTORY")
 SECRET_REFERENCE = re.compile(r"\$\{secret\.([A-Za-z0-9_]+)(?: as (yaml|environment))?\}")
+_LIKE_A_REFERENCE = re.compile(r"\$\{ *secrets?\.[^}\n]*\}?")
 # systemd gives other first characters a meaning, and expands ${NAME} in arguments only.
 _PROGRAM = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+-]*")
 
@@ -164,6 +165,18 @@ class ServiceSettings(FrozenModel):
             for name, _ in SECRET_REFERENCE.findall(text):
                 if name not in self.secrets:
                     raise ValueError(f"files.{file} refers to ${{secret.{name}}}; add secrets.{name}")
+            if (found := _LIKE_A_REFERENCE.search(SECRET_REFERENCE.sub("", text))) is not None:
+                raise ValueError(
+                    f"files.{file} cannot contain {found[0]}; write ${{secret.NAME}}, ${{secret.NAME as yaml}} or "
+                    "${secret.NAME as environment}"
+                )
+        lines = {"command": " ".join(self.command), **{f"env.{name}": text for name, text in self.env.items()}}
+        for key, text in lines.items():
+            if (found := _LIKE_A_REFERENCE.search(text)) is not None:
+                raise ValueError(
+                    f"{key} cannot contain {found[0]}, which only files can contain: each entry of secrets is an "
+                    "environment variable of its own"
+                )
         return self
 
     @property

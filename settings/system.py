@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import difflib
 from importlib import resources
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from settings.base import FrozenModel, HostName
 
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+# One line; a number in YAML is its text.
+SysctlValue = Annotated[
+    str, BeforeValidator(_as_text), StringConstraints(pattern=r"^[!-~]([ -~\t]*[!-~])?$", max_length=1000)
+]
 SysctlName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+([./][A-Za-z0-9_*-]+)+$", max_length=200)]
 # Reachable from every VPC without a public address (document 213/30392).
 _CLOUD_TIME_SERVERS = tuple(f"time{number}.tencentyun.com" for number in range(1, 6))
@@ -48,7 +57,7 @@ class SystemSettings(FrozenModel):
         description="Install the distribution's security updates on every second day, never on both eligible nodes on "
         "the same one, and never those of nginx, keepalived, MariaDB and Redis, which a restart interrupts.",
     )
-    sysctls: dict[SysctlName, Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z _.:/-]+$")] | int] = Field(
+    sysctls: dict[SysctlName, SysctlValue] = Field(
         default_factory=dict,
         description="Kernel parameters, for example `net.core.rmem_max: 8388608`, in addition to those for nginx "
         "(net.core.somaxconn, net.ipv4.tcp_max_syn_backlog and net.ipv4.tcp_migrate_req).",

@@ -7,15 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
-from settings.base import FrozenModel, is_host
+from settings.base import FrozenModel, HostName
 from settings.texts import refuse_lone_dollars
 
-# A host name, or an IPv4 address, or the name of a node.
-Host = Annotated[
-    str,
-    StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$"),
-    AfterValidator(is_host),
-]
 UpstreamName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*([-.][a-z0-9]+)*$", max_length=60)]
 # Text and variables of nginx. Quotes, `;` and braces would end the directive, # would begin a comment.
 Expression = Annotated[
@@ -44,7 +38,7 @@ def not_in_streams(expression: str) -> str | None:
 
 
 class ServerSettings(FrozenModel):
-    address: Host = Field(
+    address: HostName = Field(
         description="IPv4 address, host name, or name of a node. nginx resolves a host name at start."
     )
     port: int = Field(ge=1, le=65535, description="Port of the server.")

@@ -73,6 +73,13 @@ def test_a_service_cannot_have_the_name_of_an_upstream_of_iam(release: str) -> N
         pytest.param({"env": {"A": "@@secret:jwt_key@@"}}, "write ${secret.NAME}", id="a secret of the stack"),
         pytest.param({"files": {"a": "@@secret:jwt_key@@"}}, "write ${secret.NAME}", id="the same in a file"),
         pytest.param({"files": {"a": "key ${secret.KEY}"}}, "add secrets.KEY", id="a secret that is not set"),
+        *(pytest.param({"files": {"a": f"key {text}"}, "secrets": {"KEY": "x"}},
+                       f"files.a cannot contain {text}; write", id=text)
+          for text in ("${secret.KEY as json}", "${ secret.KEY }", "${secrets.KEY}", "${secret.K-Y}")),
+        pytest.param({"env": {"URL": "db://u:${secret.KEY}@x"}, "secrets": {"KEY": "x"}},
+                     "env.URL cannot contain ${secret.KEY}, which only files can contain", id="a secret in a variable"),
+        pytest.param({"command": ["bin/web", "${secret.KEY}"], "secrets": {"KEY": "x"}},
+                     "command cannot contain ${secret.KEY}", id="a secret in an argument"),
         pytest.param({"files": {"../a": ""}}, "tandem:services.web.files", id="a file outside its directory"),
         pytest.param({"user": "www-data"}, "tandem:services.web.user has an invalid format", id="a system account"),
         pytest.param({"replicas": 2}, "is not a known key", id="an unknown key"),

@@ -67,6 +67,11 @@ INVALID: list[tuple[str, dict[str, Any], str, str]] = [
     ("existing VPC by name", {"network.existing": {"vpcId": "mine", "subnetId": "subnet-1234abcd"}},
      "network.existing.vpcId", "has an invalid format (got mine)"),
     ("existing VPC without subnet", {"network.existing": {"vpcId": "vpc-1234abcd"}}, "network.existing.subnetId", "is required"),
+    # system
+    *((f"time server {host}", {"system": {"timeServers": [host]}}, "system.timeServers[0]", text) for host, text in (
+        ("10.0.0.300", "must be a host name or an IPv4 address"), ("a..b", "invalid format"))),
+    ("a kernel parameter of two lines", {"system": {"sysctls": {"kernel.x": "1\nkernel.y=2"}}}, "system.sysctls.kernel.x", "invalid format"),
+    ("a kernel parameter that is true", {"system": {"sysctls": {"kernel.x": True}}}, "system.sysctls.kernel.x", "must be a valid string"),
     # data
     ("bucket without a key", {"data.backup": {"bucket": {"endpoint": "https://cos.ap-guangzhou.myqcloud.com", "name": "backups-1"}}},
      "credentials.given.bucketKeyId", "is required with data.backup.bucket"),

@@ -48,6 +48,7 @@ UPGRADES = "/etc/apt/apt.conf.d/52tandem"
         (SSHD, {}, "PasswordAuthentication no"),
         (SYSCTL, {}, "-net.ipv4.tcp_migrate_req = 1"),
         (SYSCTL, {"sysctls": {"net.core.rmem_max": 8388608}}, "net.core.rmem_max = 8388608"),
+        (SYSCTL, {"sysctls": {"kernel.core_pattern": "/var/core.%p"}}, "kernel.core_pattern = /var/core.%p"),
         ("/etc/timezone", {"timeZone": "Asia/Shanghai"}, "Asia/Shanghai"),
         (UPGRADES, {"securityUpdates": True}, 'APT::Periodic::Unattended-Upgrade "1";'),
     ],
