@@ -118,6 +118,12 @@ def test_hidden_files_are_not_public(lab: Lab, location: str) -> None:
         assert lab.send("GET", WWW, f"{location}/{name}").status == status, name
 
 
+@pytest.mark.parametrize("path", ["/files/.well-known", "//files//.well-known"])
+def test_the_redirect_to_a_directory_leads_neither_to_http_nor_to_another_host(lab: Lab, path: str) -> None:
+    response = lab.send("GET", WWW, path)
+    assert (response.status, response.header("Location")) == (301, f"{path.replace('//', '/')}/")
+
+
 @pytest.mark.parametrize(
     ("path", "body", "framing"),
     [
