@@ -13,13 +13,15 @@ from settings.nginx import NginxSettings
 from settings.nodes import ELIGIBLE_NODES, NodesSettings
 from settings.problems import Problem
 from settings.rules.certificates import find_problems
-from settings.rules.ports import NGINX_AND_SSH, iam_ports
+from settings.rules.ports import NGINX_AND_SSH, NGINX_PORTS, iam_ports
 from settings.services import ServiceSettings
 from settings.sites import name_of
 from settings.upstreams import not_in_streams
+from settings.virtual_ip import VirtualIpSettings
 
 Services = Mapping[str, ServiceSettings]
 
+HEALTH = "health"  # a name of default.conf.j2
 _SITES = "tandem:nginx.sites"
 _STREAMS = "tandem:nginx.streams"
 
@@ -123,8 +125,26 @@ def check_hosts_are_not_reserved(nginx: NginxSettings) -> Iterator[Problem]:
                 "another host name first, such as one with a domain",
             )
     for key, host in _hosts(nginx):
+        if host == HEALTH:
+            yield Problem(key, f"cannot be {host}, under which the health daemons ask nginx; choose another name")
         if name_of(host).rpartition(".")[2] == "localhost":
             yield Problem(key, f"cannot be {host}: it is the name of each host for itself (RFC 6761)")
+
+
+def check_sites_do_not_proxy_to_nginx(
+    nginx: NginxSettings, nodes: NodesSettings, virtual_ip: VirtualIpSettings
+) -> Iterator[Problem]:
+    """A request that returns to its site is sent again and again, until no connection is free."""
+    own = {text for node in nodes.members[:ELIGIBLE_NODES] for text in (node.name, str(node.address))}
+    own |= set(map(str, virtual_ip.addresses))
+    for name in {location.proxy for site in nginx.sites for location in site.locations} & nginx.upstreams.keys():
+        for number, server in enumerate(nginx.upstreams[name or ""].servers):
+            if server.address in own and server.port in NGINX_PORTS:
+                yield Problem(
+                    f"tandem:nginx.upstreams.{name}.servers[{number}]",
+                    f"cannot be {server.address}:{server.port}, where nginx listens: requests would return to their "
+                    "site; let the service listen on another port",
+                )
 
 
 def check_content_of_nodes(nginx: NginxSettings, nodes: NodesSettings) -> Iterator[Problem]:
@@ -243,6 +263,7 @@ RULES = (
     check_hosts_are_unique,
     check_certificates_of_streams_differ,
     check_hosts_differ_from_domains,
+    check_sites_do_not_proxy_to_nginx,
     check_content_of_nodes,
     check_one_default_site,
     check_certificates,

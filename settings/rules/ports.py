@@ -5,7 +5,8 @@ from __future__ import annotations
 from settings.data import DataSettings
 from settings.iam import IamSettings
 
-NGINX_AND_SSH = {22: "SSH", 80: "nginx", 443: "nginx"}
+NGINX_PORTS = (80, 443)
+NGINX_AND_SSH = {22: "SSH", **dict.fromkeys(NGINX_PORTS, "nginx")}
 _IAM = {
     8080: "iam-apiserver", 8081: "iam-apiserver", 8443: "iam-apiserver", 9090: "iam-authz-server",
     9443: "iam-authz-server", 7070: "iam-pump",

@@ -188,6 +188,11 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
       for name in ("api", "authz")),
     *((f"a site for {host}", site(hosts=[HOST, host]), "nginx.sites[0].hosts[1]", "the name of each host for itself")
       for host in ("localhost", "www.localhost", "*.localhost")),
+    ("the name of the health check", site(hosts=["health"]), "nginx.sites[0].hosts[0]",
+     "under which the health daemons ask nginx"),
+    *((f"a loop through {address}:{port}", {**site(), **server(address=address, port=port)}, "upstreams.web.servers[0]",
+       f"cannot be {address}:{port}, where nginx listens") for address, port in (
+           ("iam-a", 80), ("10.0.4.21", 443), ("10.0.4.99", 80))),
     ("an empty host", site(hosts=[""]), "nginx.sites[0].hosts[0]", "has an invalid format"),
     ("locations twice", site(locations=[{"path": "/", "proxy": "web"}, {"path": "/", "match": "^~", "proxy": "web"}]),
      "nginx.sites[0]", "locations must differ"),
