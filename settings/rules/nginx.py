@@ -233,8 +233,9 @@ def check_user_lists(nginx: NginxSettings, credentials: CredentialsSettings) -> 
 
 
 def check_stream_ports(
-    nginx: NginxSettings, iam: IamSettings, data: DataSettings, nodes: NodesSettings
+    nginx: NginxSettings, iam: IamSettings, data: DataSettings, nodes: NodesSettings, virtual_ip: VirtualIpSettings
 ) -> Iterator[Problem]:
+    virtual = set(map(str, virtual_ip.addresses))
     eligible = {text for node in nodes.members[:ELIGIBLE_NODES] for text in (node.name, str(node.address))}
     used = {**NGINX_AND_SSH, **iam_ports(iam, data)}
     seen: set[tuple[int, str]] = set()
@@ -246,7 +247,14 @@ def check_stream_ports(
             yield Problem(key, f"must be unique for {stream.protocol} (got {stream.port} twice)")
         seen.add((stream.port, stream.protocol))
         for name in {stream.upstream, *stream.server_names.values()} & set(nginx.upstreams):
-            beside_nginx = {s.port for s in nginx.upstreams[name or ""].servers if s.address in eligible}
+            servers = nginx.upstreams[name or ""].servers
+            if any(server.address in virtual and server.port == stream.port for server in servers):
+                yield Problem(
+                    key,
+                    f"must differ from the port of the servers of {name} (got {stream.port}): at a virtual IP it is "
+                    "nginx itself, and connections would return to it",
+                )
+            beside_nginx = {server.port for server in servers if server.address in eligible}
             if stream.protocol == "tcp" and stream.port in beside_nginx:
                 yield Problem(
                     key,

@@ -193,6 +193,8 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     *((f"a loop through {address}:{port}", {**site(), **server(address=address, port=port)}, "upstreams.web.servers[0]",
        f"cannot be {address}:{port}, where nginx listens") for address, port in (
            ("iam-a", 80), ("10.0.4.21", 443), ("10.0.4.99", 80))),
+    *((f"a loop of {protocol}", {**stream(protocol=protocol), **server(address="10.0.4.99", port=7001)},
+       "nginx.streams[0].port", "at a virtual IP it is nginx itself") for protocol in ("tcp", "udp")),
     ("an empty host", site(hosts=[""]), "nginx.sites[0].hosts[0]", "has an invalid format"),
     ("locations twice", site(locations=[{"path": "/", "proxy": "web"}, {"path": "/", "match": "^~", "proxy": "web"}]),
      "nginx.sites[0]", "locations must differ"),
