@@ -97,14 +97,19 @@ def _path_in_value(value: object, location: Sequence[str | int], kind: str) -> t
     for part in location:
         if isinstance(part, int) and isinstance(current, list) and part < len(cast("list[object]", current)):
             current = cast("list[object]", current)[part]
-        elif isinstance(part, str) and isinstance(current, dict) and part in current:
-            current = cast("dict[str, object]", current)[part]
+        elif isinstance(part, str) and isinstance(current, dict) and part in (texts := _by_text(current)):
+            current = texts[part]
         elif kind == "missing" and part == location[-1]:
             pass
         else:
             continue
         path.append(part)
     return tuple(path)
+
+
+def _by_text(mapping: dict[Any, object]) -> dict[str, object]:
+    """YAML parses the key 404 as a number, which models convert to text."""
+    return {str(key): value for key, value in mapping.items()}
 
 
 def _key(namespace: str, path: Sequence[str | int]) -> str:

@@ -96,7 +96,7 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     ("HTML of a client, in a group", location(path="^/(.*)$", match="~", respond={
         "body": "<b>$1</b>", "contentType": "text/html; charset=utf-8"}), f"{LOCATION}.respond", "script of a client"),
     ("HTML of a client, on the page of a site", site(errorPages={404: {"body": "${request_filename} is missing"}}),
-     "nginx.sites[0].errorPages", "body must not contain ${request_filename}"),
+     "nginx.sites[0].errorPages.404", "body must not contain ${request_filename}"),
     ("HSTS as a header without trust", site(headers={"strict-transport-security": "max-age=300"}),
      "nginx.sites[0].headers.strict-transport-security", "without a certificate that clients trust"),
     ("HSTS as a header of a location", location(proxy="web", headers={"Strict-Transport-Security": "max-age=300"}),
@@ -128,7 +128,7 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
        f"cannot be {word}, a word of nginx's valid_referers") for word in ("none", "blocked")),
     *((f"{what} in an expression", location(path=path, match="~", proxy="web"), LOCATION, f"path cannot contain {what}")
       for what, path in (("\\u", r"^/\u4e2d"), ("(?a)", "(?a)^/x$"), ("(?iu:", "^/(?iu:x)"))),
-    ("a page for a status of nginx", site(errorPages={499: {"body": "x"}}), "nginx.sites[0].errorPages",
+    ("a page for a status of nginx", site(errorPages={499: {"body": "x"}}), "nginx.sites[0].errorPages.499",
      "has an invalid format"),
     ("gzip beyond all bounds", {"gzip": {"minLength": 10**25}}, "nginx.gzip.minLength", "less than or equal"),
     ("unknown users", location(proxy="web", basicAuth={"users": "staff"}), f"{LOCATION}.basicAuth.users",
