@@ -12,10 +12,21 @@ from rich.console import Console
 from operations.backup_commands import app as backup_commands
 from operations.drill.command import drill
 from operations.engine import open_engine
-from operations.errors import EngineError, NoDeploymentError, SettingsRefusedError
+from operations.errors import EngineError, NoDeploymentError, OperationError, SettingsRefusedError
 from operations.events import Preview, read_preview
 from operations.node_commands import app as node_commands
-from operations.options import ConfigFile, Dependents, Exclude, Replace, Stack, Target, Yes, ask_first, examples
+from operations.options import (
+    ConfigFile,
+    Dependents,
+    Exclude,
+    Replace,
+    Stack,
+    Target,
+    Yes,
+    ask_first,
+    confirm,
+    examples,
+)
 from operations.outputs import to_lines
 from operations.preview_comment import to_markdown
 from operations.rollback import find_inventory, pardon, roll_back
@@ -161,8 +172,8 @@ def switchover(
     engine = open_engine(stack)
     deployed = read_deployment(engine.deployment(), stack)
     ask_first(f"Move the virtual IPs of stack {stack}? Connections that stay open are cut off.", stack, yes=yes)
-    confirm = confirm_with(deployed.inventory, engine.cloud_settings())
-    run(Group(deployed.inventory, confirm, typer.echo), deployed.public, to=to, back=back)
+    moved = confirm_with(deployed.inventory, engine.cloud_settings())
+    run(Group(deployed.inventory, moved, typer.echo), deployed.public, to=to, back=back)
 
 
 app.command(epilog=examples("tandem drill --stack staging", "tandem drill --list"))(drill)
@@ -206,7 +217,7 @@ def unlock(stack: Stack = "local", *, yes: Yes = False) -> None:
         typer.echo(lock.describe())
     if any(lock.lease for lock in locks):
         if not yes:
-            typer.confirm("An owner that still runs will stop with an error. Release the lock?", abort=True)
+            confirm("An owner that still runs will stop with an error. Release the lock?")
         for line in release_locks(inventory, locks):
             typer.echo(line)
     if any(lock.error for lock in locks):
@@ -228,10 +239,10 @@ def outputs(
     """Show the outputs of the deployment."""
     values = open_engine(stack).outputs(show_secrets=show_secrets)
     if not values:
-        raise NoDeploymentError(stack, name or "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
+        raise NoDeploymentError(stack)
     if name is not None:
         if name not in values:
-            raise NoDeploymentError(stack, name, f"existing outputs: {', '.join(sorted(values))}")
+            raise OperationError(f"stack {stack} has no output {name}; its outputs are {', '.join(sorted(values))}")
         typer.echo(
             values[name] if isinstance(values[name], str) and not as_json else json.dumps(values[name], indent=2)
         )

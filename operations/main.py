@@ -18,22 +18,28 @@ from provisioning.errors import ProvisioningError
 
 _DEBUG = "TANDEM_DEBUG"
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
-# They read only the state or files.
-_OUTSIDE = {"outputs", "init", "config"}
+# The commands that need the network of localcloud; the others read only the state or files.
+INSIDE = frozenset({
+    "backup", "backups", "cancel", "destroy", "doctor", "drain", "drill", "fence", "health", "logs", "plan", "preview",
+    "refresh", "replace", "report", "restore", "rollback", "ssh", "status", "switchover", "undrain", "unlock", "up",
+})  # fmt: skip
 
 
 def main() -> None:
     """Run a command. An OperationError is printed, and the process exits with code 1, or 2 for wrong usage."""
     arguments = order_ssh(sys.argv[1:]) if sys.argv[1:2] == ["ssh"] else sys.argv[1:]
     try:
-        option = not arguments or arguments[0].startswith("-")
-        if not option and arguments[0] not in _OUTSIDE and not {"--help", "--list"} & set(arguments):
+        if INSIDE & set(arguments[:1]) and not {"--help", "--list"} & set(arguments):
             enter_localcloud(find_stack(arguments), arguments)
         _run_command(arguments)
     except (OperationError, ProvisioningError) as error:
         _fail(error)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        if os.environ.get(_DEBUG):
+            raise
+        _fail(describe_system_error(error))
     except Exception as error:
         if os.environ.get(_DEBUG):
             raise
@@ -57,6 +63,12 @@ def describe_bug(error: Exception) -> str:
     return f"{type(error).__name__}: {error}\n  this is a bug of Tandem; {_DEBUG}=1 shows where it happened"
 
 
+def describe_system_error(error: OSError) -> str:
+    """An error of the host, such as a full disk or a directory that does not exist."""
+    subject = error.filename or "reading or writing failed"
+    return f"{subject}: {error.strerror or error}\n  {_DEBUG}=1 shows where it happened"
+
+
 def exit_code_of(error: object) -> int:
     return 2 if isinstance(error, UsageError) else 1
 
@@ -69,12 +81,15 @@ def _fail(error: object) -> None:
 
 
 def find_stack(arguments: Sequence[str]) -> str:
-    """The stack named on a command line."""
+    """The stack named on a command line. Raises UsageError."""
     if arguments[:1] == ["ssh"]:
         arguments = _split_ssh(arguments)[0]
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--stack", "-s", default="local")
-    return parser.parse_known_args(arguments)[0].stack
+    try:
+        return parser.parse_known_args(arguments)[0].stack
+    except argparse.ArgumentError:
+        raise UsageError("--stack must be followed by the name of a stack") from None
 
 
 def order_ssh(arguments: Sequence[str]) -> list[str]:

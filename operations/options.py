@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from operations.errors import OperationError
 from operations.workspace import find_workspace
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Name of the Pulumi stack, for example prod.")]
@@ -37,4 +38,16 @@ def examples(*lines: str) -> str:
 def ask_first(question: str, stack: str, *, yes: bool) -> None:
     """Ask, except with `--yes` and for stacks on localcloud. Ends the command if the answer is no."""
     if not yes and find_workspace(stack, os.environ) is None:
-        typer.confirm(question, abort=True)
+        confirm(question)
+
+
+def confirm(question: str) -> None:
+    """Ask. Raises OperationError if the answer is no or cannot be given."""
+    try:
+        agreed = typer.confirm(question)
+    except typer.Abort as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise OperationError("not confirmed; nothing was changed\n  without a terminal, use --yes") from None
+    if not agreed:
+        raise OperationError("not confirmed; nothing was changed")

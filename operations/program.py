@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from operations.errors import SettingsRefusedError
-from operations.workspace import PROJECT_ROOT, find_config_file
+from operations.workspace import PROJECT_ROOT, find_config_file, shorten
 from settings import yaml_files
 
 
@@ -37,7 +37,7 @@ def check_settings(stack: str, environment: Mapping[str, str] = os.environ) -> N
     found = check_file(given or PROJECT_ROOT / file, name).problems
     problems = tuple(problem for problem in found if problem.text != FOREIGN_KEY)
     if problems:
-        raise SettingsRefusedError(str(SettingsError(file, problems)))
+        raise SettingsRefusedError(shorten(str(SettingsError(file, problems))))
 
 
 def _has_more_settings(file: Path) -> bool:

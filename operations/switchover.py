@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from operations.errors import OperationError
+from operations.errors import OperationError, UsageError
 from provisioning.errors import ProvisioningError
 from provisioning.health.checks import PublicSide
 from provisioning.health.public_checks import Address, Service, check_answer
@@ -39,7 +39,7 @@ def run(
     Returns the moves; none if nothing had to move. Raises OperationError.
     """
     if back and to is not None:
-        raise OperationError("--back cannot be combined with --to: it returns each virtual IP to its preferred node")
+        raise UsageError("--back cannot be combined with --to: it returns each virtual IP to its preferred node")
     try:
         moves = switch_back(group) if back else switch_over(group, to)
     except ProvisioningError as error:

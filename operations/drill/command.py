@@ -144,9 +144,9 @@ def _choose(names: Sequence[str], on: Sequence[str], *, on_localcloud: bool) -> 
     try:
         cases = choose(names, targets, on_localcloud=on_localcloud)
     except ValueError as error:
-        raise OperationError(str(error)) from None
+        raise UsageError(str(error)) from None
     if not cases:
-        raise OperationError("these faults are not inflicted on such a node; see `tandem drill --list`")
+        raise UsageError("these faults are not inflicted on such a node; see `tandem drill --list`")
     return cases
 
 
@@ -157,10 +157,15 @@ def _read(path: Path | None) -> dict[str, Any] | None:
 
 
 def _confirm(stack: str, cases: Sequence[Case]) -> None:
-    typer.echo(f"{len(cases)} faults on the running stack {stack}, which clients will notice:")
+    count = f"{len(cases)} fault{'' if len(cases) == 1 else 's'}"
+    typer.echo(f"{count} on the running stack {stack}, which clients will notice:")
     for case in cases:
         typer.echo(f"  {case.title}")
-    if typer.prompt("Type the name of the stack to continue") != stack:
+    try:
+        name = typer.prompt("Type the name of the stack to continue")
+    except typer.Abort:
+        raise OperationError("the name was not given; nothing was done") from None
+    if name != stack:
         raise OperationError("the name differs; nothing was done")
 
 

@@ -38,7 +38,9 @@ def read_report(path: Path) -> dict[str, Any]:
     """Read a report that `tandem drill` has written. Raises OperationError."""
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise OperationError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
         raise OperationError(f"{path} cannot be read: {error}") from None
     if not isinstance(report, dict) or report.get("version") != VERSION:
         raise OperationError(f"{path} must be a result of `tandem drill` (--json) of this version")
