@@ -16,7 +16,7 @@ _ADVICE = {
     "Passphrase and keys",
     "PULUMI_ACCESS_TOKEN must be set": "log in to the backend that keeps the state (pulumi login), or set "
     f"PULUMI_BACKEND_URL: see {_BACKEND}",
-    "unable to open state directory": f"check PULUMI_BACKEND_URL, or the URL of `pulumi whoami --verbose`: see {_BACKEND}",
+    "unable to open state directory": f"check the URL of `pulumi whoami --verbose`: see {_BACKEND}",
     "blob (key": f"check the backend's URL, keys and network: see {_BACKEND}",
 }
 
