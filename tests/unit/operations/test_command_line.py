@@ -74,7 +74,7 @@ def test_only_commands_that_exist_enter_localcloud() -> None:
     names = {name.split()[1] for name in COMMANDS}
     assert names - INSIDE == {"outputs", "init", "config"}
     assert names >= INSIDE
-    wrong = tandem("stauts", LOCALCLOUD_ID="", LOCALCLOUD_NAME="none")
+    wrong = tandem("no-such-command", LOCALCLOUD_ID="", LOCALCLOUD_NAME="none")
     assert (wrong.returncode, "No such command" in wrong.stderr) == (2, True)
 
 
