@@ -52,8 +52,9 @@ class RolloutProvider(ResourceProvider):
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         # Old outputs are compared with new inputs. `drift` from a refresh triggers a rollout that repairs it; it is an
         # input then, which the engine compares. `incomplete` triggers one that completes the nodes not reached before.
-        if _olds.get("drift"):
-            return DiffResult(changes=None, replaces=[])
+        if found := _olds.get("drift"):
+            # A refresh compares with the recorded inputs: it must report a drift that an earlier one has recorded too.
+            return DiffResult(changes=True if _news.get("drift") == found else None, replaces=[])
         changes = True if _olds.get("incomplete") else compare(_olds, _news, _INPUTS)
         return DiffResult(changes=changes, replaces=[])
 

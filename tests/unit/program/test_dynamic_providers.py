@@ -168,6 +168,8 @@ def test_drift_found_by_a_refresh_runs_the_rollout() -> None:
     assert RolloutProvider().diff("x", read.outs or {}, inputs).changes is _COMPARED_BY_ENGINE
     # The drift is the only difference that the engine finds and shows.
     assert read.inputs == {**inputs, "drift": drift}
+    # The engine compares the result of a second refresh with these inputs: the drift lasts.
+    assert RolloutProvider().diff("x", read.outs or {}, read.inputs or {}).changes is True
 
 
 def test_a_refresh_without_drift_changes_no_input_and_ends_an_earlier_drift() -> None:
