@@ -32,6 +32,7 @@ from operations.preview_comment import to_markdown
 from operations.rollback import find_inventory, pardon, roll_back
 from operations.selection import Selection
 from operations.setup_commands import app as setup_commands
+from operations.stack_names import name_stack_in
 from operations.unlock import find_locks, release_locks
 from provisioning.traffic.havip import confirm_with
 from provisioning.traffic.node_changes import Group
@@ -266,7 +267,7 @@ def health(
     from operations.recorded import read_deployment  # noqa: PLC0415 - see above
 
     engine = open_engine(stack)
-    report = check(read_deployment(engine.deployment(), stack), engine.call_api())
+    report = name_stack_in(check(read_deployment(engine.deployment(), stack), engine.call_api()), stack)
     if as_json:
         typer.echo(json.dumps(to_json(report), indent=2, ensure_ascii=False))
     else:

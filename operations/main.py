@@ -11,18 +11,15 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from operations.errors import OperationError, UsageError
 from operations.localcloud import enter_localcloud
+from operations.stack_names import INSIDE, name_stack
 from provisioning.errors import ProvisioningError
 
 _DEBUG = "TANDEM_DEBUG"
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
-# The commands that need the network of localcloud; the others read only the state or files.
-INSIDE = frozenset({
-    "backup", "backups", "cancel", "destroy", "doctor", "drain", "drill", "fence", "health", "logs", "plan", "preview",
-    "refresh", "replace", "report", "restore", "rollback", "ssh", "status", "switchover", "undrain", "unlock", "up",
-})  # fmt: skip
 
 
 def main() -> None:
@@ -33,17 +30,17 @@ def main() -> None:
             enter_localcloud(find_stack(arguments), arguments)
         _run_command(arguments)
     except (OperationError, ProvisioningError) as error:
-        _fail(error)
+        fail_with(error, arguments)
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
         if os.environ.get(_DEBUG):
             raise
-        _fail(describe_system_error(error))
+        fail_with(describe_system_error(error))
     except Exception as error:
         if os.environ.get(_DEBUG):
             raise
-        _fail(describe_bug(error))
+        fail_with(describe_bug(error))
 
 
 def _run_command(arguments: Sequence[str]) -> None:
@@ -73,10 +70,14 @@ def exit_code_of(error: object) -> int:
     return 2 if isinstance(error, UsageError) else 1
 
 
-def _fail(error: object) -> None:
+def fail_with(error: object, arguments: Sequence[str] = ()) -> None:
+    """Print an error, with the stack of the command line in the commands that it names, and exit."""
     from operations.messages import print_error  # noqa: PLC0415 - a command that enters localcloud needs no Rich
 
-    print_error(error)
+    text = str(error)
+    with suppress(UsageError):  # the option --stack itself is wrong
+        text = name_stack(text, find_stack(arguments))
+    print_error(text)
     sys.exit(exit_code_of(error))
 
 

@@ -15,6 +15,7 @@ from operations.engine import Engine, open_engine
 from operations.errors import NoDeploymentError, OperationError, UsageError
 from operations.new_stack import make_answers, render, write
 from operations.options import Stack, examples
+from operations.stack_names import name_stack_in
 from operations.workspace import PROJECT_ROOT, find_workspace, shorten
 from provisioning.health.results import CheckResult, HealthReport, fail, warning
 
@@ -102,9 +103,9 @@ def doctor(stack: Stack = "local") -> None:
     """
     from operations.health import make_table  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
 
-    report = HealthReport(tuple(_examine(stack)))
+    report = name_stack_in(HealthReport(tuple(_examine(stack))), stack)
     console = Console(width=None if sys.stdout.isatty() else 180)
-    console.print(make_table(report, stack, "Findings for"))
+    console.print(make_table(report, stack, "Findings for", "remedy"))
     if not report.healthy:
         raise typer.Exit(1)
 

@@ -20,11 +20,13 @@ from typer.main import get_group
 
 from operations.commands import app
 from operations.errors import OperationError, SettingsRefusedError, UsageError
-from operations.main import INSIDE, describe_bug, describe_system_error, exit_code_of, find_stack, order_ssh
+from operations.main import describe_bug, describe_system_error, exit_code_of, fail_with, find_stack, order_ssh
 from operations.messages import print_error
 from operations.new_stack import make_answers, render, write
 from operations.program import check_settings
+from operations.stack_names import INSIDE, name_stack, name_stack_in
 from operations.workspace import PROJECT_ROOT
+from provisioning.health.results import HealthReport, fail
 from settings import yaml_files
 from settings.check import Checked, check_file, find_files
 from settings.load import Stack, parse
@@ -145,6 +147,33 @@ def test_an_error_is_printed_as_it_is(text: str) -> None:
     print_error(OperationError(text), console)
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == f"error: {text}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("tandem undrain iam-b", "tandem undrain --stack prod iam-b"),
+        ("if it has ended, `tandem unlock`", "if it has ended, `tandem unlock --stack prod`"),
+        ("`tandem up`; tandem up --force", "`tandem up --stack prod`; tandem up --stack prod --force"),
+        ("tandem up --stack prod", "tandem up --stack prod"),
+        ("tandem replace iam-b --stack prod", "tandem replace iam-b --stack prod"),
+        ("tandem config check; /bin/tandem up; tandem upgrade", "tandem config check; /bin/tandem up; tandem upgrade"),
+    ],
+)  # fmt: skip
+def test_a_command_in_a_message_can_be_copied(text: str, named: str) -> None:
+    assert name_stack(text, "prod") == named
+    assert name_stack(text, "local") == text
+    (result,) = name_stack_in(HealthReport((fail("iam-b", "x", "y", text),)), "prod").results
+    assert result.look_at == named
+    assert COMMANDS["tandem undrain"].make_context("undrain", ["--stack", "prod", "iam-b"]).params["stack"] == "prod"
+
+
+def test_an_error_names_the_stack_of_its_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        fail_with(OperationError("look at: tandem health"), ["status", "-s", "prod"])
+    assert capsys.readouterr().err == "error: look at: tandem health --stack prod\n"
+    with pytest.raises(SystemExit):
+        fail_with(UsageError("--stack must be followed"), ["status", "--stack"])
 
 
 def test_an_unforeseen_error_is_one_sentence() -> None:
