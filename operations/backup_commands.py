@@ -11,7 +11,7 @@ import typer
 from operations.backup import Backups, open_backups, parse_time
 from operations.engine import open_engine
 from operations.errors import NoDeploymentError, UsageError
-from operations.options import Stack, Yes, confirm, examples
+from operations.options import Stack, Yes, confirm, examples, reporter
 
 app = typer.Typer()
 
@@ -61,4 +61,4 @@ def _open_backups(stack: str) -> AbstractContextManager[Backups]:
     values = open_engine(stack).outputs(show_secrets=True)
     if "public_ip" not in values:
         raise NoDeploymentError(stack)
-    return open_backups(values, typer.echo)
+    return open_backups(values, reporter(stack))

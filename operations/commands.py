@@ -26,6 +26,7 @@ from operations.options import (
     ask_first,
     confirm,
     examples,
+    reporter,
 )
 from operations.outputs import to_lines
 from operations.preview_comment import to_markdown
@@ -66,9 +67,9 @@ def up(
 ) -> None:
     """Deploy a stack: `pulumi up --refresh`."""
     selection = Selection(target or (), exclude or (), replace or (), target_dependents)
-    engine = open_engine(stack, config_file, ask=not yes, report=typer.echo)
+    engine = open_engine(stack, config_file, ask=not yes, report=reporter(stack))
     if force:
-        pardon(find_inventory(engine, stack), typer.echo)
+        pardon(find_inventory(engine, stack), reporter(stack))
     engine.up(selection, refresh=refresh, diff=diff)
 
 
@@ -113,7 +114,7 @@ def refresh(
     yes: Yes = False,
 ) -> None:
     """Update the state from the actual resources: `pulumi refresh`."""
-    open_engine(stack, config_file, ask=not yes, report=typer.echo).refresh(
+    open_engine(stack, config_file, ask=not yes, report=reporter(stack)).refresh(
         Selection(target or (), exclude or ()), diff=diff
     )
 
@@ -129,7 +130,7 @@ def destroy(
 ) -> None:
     """Delete all resources of the stack: `pulumi destroy --run-program`."""
     selection = Selection(target or (), target_dependents=target_dependents)
-    open_engine(stack, config_file, ask=not yes, report=typer.echo).destroy(selection)
+    open_engine(stack, config_file, ask=not yes, report=reporter(stack)).destroy(selection)
 
 
 @app.command(epilog=examples("tandem rollback --stack prod"))
@@ -137,11 +138,11 @@ def rollback(stack: Stack = "local", *, yes: Yes = False) -> None:
     """Return all nodes to the previous revision. The newer one is refused until the program changes."""
     from operations.recorded import read_deployment  # noqa: PLC0415 - HTTP takes 0.5 s to import
 
-    engine = open_engine(stack, report=typer.echo)
+    engine = open_engine(stack, report=reporter(stack))
     inventory = find_inventory(engine, stack)
     items = read_deployment(engine.deployment(), stack).items
     ask_first(f"Return the nodes of stack {stack} to their previous revision?", stack, yes=yes)
-    rejected = roll_back(engine, inventory, items, typer.echo)
+    rejected = roll_back(engine, inventory, items, reporter(stack))
     typer.echo(
         f"The nodes have their previous revision again. Revision {rejected} is rejected: `tandem up` refuses it until\n"
         f"the program or its settings change. `tandem up --force --stack {stack}` deploys it nevertheless."
@@ -173,8 +174,8 @@ def switchover(
     engine = open_engine(stack)
     deployed = read_deployment(engine.deployment(), stack)
     ask_first(f"Move the virtual IPs of stack {stack}? Connections that stay open are cut off.", stack, yes=yes)
-    moved = confirm_with(deployed.inventory, engine.cloud_settings())
-    run(Group(deployed.inventory, moved, typer.echo), deployed.public, to=to, back=back)
+    confirm_move = confirm_with(deployed.inventory, engine.cloud_settings())
+    run(Group(deployed.inventory, confirm_move, reporter(stack)), deployed.public, to=to, back=back)
 
 
 app.command(epilog=examples("tandem drill --stack staging", "tandem drill --list"))(drill)
@@ -197,7 +198,7 @@ def fence(
     engine = open_engine(stack)
     deployed = read_deployment(engine.deployment(), stack)
     ask_first(f"Detach the virtual IPs of stack {stack} from {node} in the cloud?", stack, yes=yes)
-    run(deployed.inventory, node, engine.cloud_settings(), typer.echo)
+    run(deployed.inventory, node, engine.cloud_settings(), reporter(stack))
 
 
 @app.command(epilog=examples("tandem cancel --stack prod"))

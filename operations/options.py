@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from operations.errors import OperationError
+from operations.stack_names import name_stack
 from operations.workspace import find_workspace
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Name of the Pulumi stack, for example prod.")]
@@ -39,6 +41,11 @@ def ask_first(question: str, stack: str, *, yes: bool) -> None:
     """Ask, except with `--yes` and for stacks on localcloud. Ends the command if the answer is no."""
     if not yes and find_workspace(stack, os.environ) is None:
         confirm(question)
+
+
+def reporter(stack: str) -> Callable[[str], None]:
+    """Prints lines, in which each command names the stack."""
+    return lambda text: typer.echo(name_stack(text, stack))
 
 
 def confirm(question: str) -> None:

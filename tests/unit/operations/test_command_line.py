@@ -23,6 +23,7 @@ from operations.errors import OperationError, SettingsRefusedError, UsageError
 from operations.main import describe_bug, describe_system_error, exit_code_of, fail_with, find_stack, order_ssh
 from operations.messages import print_error
 from operations.new_stack import make_answers, render, write
+from operations.options import reporter
 from operations.program import check_settings
 from operations.stack_names import INSIDE, name_stack, name_stack_in
 from operations.workspace import PROJECT_ROOT
@@ -166,6 +167,11 @@ def test_a_command_in_a_message_can_be_copied(text: str, named: str) -> None:
     (result,) = name_stack_in(HealthReport((fail("iam-b", "x", "y", text),)), "prod").results
     assert result.look_at == named
     assert COMMANDS["tandem undrain"].make_context("undrain", ["--stack", "prod", "iam-b"]).params["stack"] == "prod"
+
+
+def test_a_reported_line_names_the_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter("prod")("iam-a stays drained until `tandem switchover --back`")
+    assert capsys.readouterr().out == "iam-a stays drained until `tandem switchover --stack prod --back`\n"
 
 
 def test_an_error_names_the_stack_of_its_command_line(capsys: pytest.CaptureFixture[str]) -> None:
