@@ -87,6 +87,8 @@ def find_stack(arguments: Sequence[str]) -> str:
         arguments = _split_ssh(arguments)[0]
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--stack", "-s", default="local")
+    for flag in ("-y", "-f"):  # may stand before -s, as in -ys
+        parser.add_argument(flag, action="store_true")
     try:
         return parser.parse_known_args(arguments)[0].stack
     except argparse.ArgumentError:

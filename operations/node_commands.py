@@ -13,6 +13,7 @@ from rich.console import Console
 
 from operations.engine import Engine, open_engine
 from operations.errors import UsageError
+from operations.files import write_file
 from operations.options import AsJson, ConfigFile, NodeName, Stack, Yes, ask_first, examples, reporter
 from operations.rollback import find_inventory
 from operations.selection import Selection
@@ -196,7 +197,7 @@ def report(
     found = gather(group, stack, engine.call_api())
     drill = find_last_drill(PROJECT_ROOT / ".tandem" / "drills", stack)
     file = output or Path(f"{stack}.html")
-    file.write_text(make_page(group, found, engine.history(), drill), encoding="utf-8")
+    write_file(file, make_page(group, found, engine.history(), drill))
     typer.echo(f"{file} is written.")
 
 

@@ -94,6 +94,26 @@ def test_wrong_arguments_are_wrong_usage(arguments: str, words: str) -> None:
         app(arguments.split(), standalone_mode=False)
 
 
+@pytest.mark.parametrize(
+    "arguments", ["up -ys prod", "up -y -s prod", "logs -fs prod", "logs -fsprod", "up --stack=prod"]
+)
+def test_the_stack_is_found_behind_other_options(arguments: str) -> None:
+    """Otherwise `up -ys prod` would enter localcloud and deploy prod there."""
+    assert find_stack(arguments.split()) == "prod"
+
+
+def test_every_short_flag_may_stand_before_that_of_the_stack() -> None:
+    flags = {
+        option
+        for command in COMMANDS.values()
+        for parameter in command.params
+        if getattr(parameter, "is_flag", False)
+        for option in parameter.opts
+        if re.fullmatch(r"-\w", option)
+    }
+    assert flags == {"-y", "-f"}
+
+
 def test_a_stack_without_a_name_is_wrong_usage() -> None:
     with pytest.raises(UsageError, match="--stack must be followed by the name of a stack"):
         find_stack(["status", "--stack"])
