@@ -120,6 +120,8 @@ def render(answers: Answers) -> str:
         "  tandem:domains:",
         f"    api: {_scalar(answers.api_domain)}",
         f"    authz: {_scalar(answers.authz_domain)}",
+        "  # Your release of the IAM services. Without it, the stand-in of samples/iam is deployed, for tests.",
+        "  # tandem:iam: { release: releases/iam.tar.gz }",
         "  tandem:keepalived:",
         "    # Suits a real HAVIP, which may take 10 seconds to move.",
         "    profile: balanced",

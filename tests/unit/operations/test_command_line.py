@@ -396,6 +396,8 @@ def test_a_new_stack_is_valid_and_has_comments(tmp_path: Path, access: str, subn
     assert checked.settings is not None
     assert [node.name for node in checked.settings.nodes.members] == GOOD["nodes"]
     assert file.read_text().count("# ") > 8
+    # What a production stack needs is there to be uncommented.
+    assert all(f"  # tandem:{key}" in file.read_text() for key in ("iam", "protect", "alarms"))
 
 
 @pytest.mark.parametrize("name", ["true", "on", "null", "e1"])
