@@ -19,7 +19,13 @@ from provisioning.traffic.node_changes import (
     connected,
     put_back_node,
 )
-from provisioning.traffic.out_of_service import Surroundings, check_none_is_kept_out, put_back, take_out
+from provisioning.traffic.out_of_service import (
+    Surroundings,
+    check_kept_out,
+    check_none_is_kept_out,
+    put_back,
+    take_out,
+)
 from provisioning.traffic.serving import NodeState, read_states
 from provisioning.traffic.switchover import Switchover
 
@@ -35,7 +41,9 @@ def switch_over(group: Group, to: str | None) -> tuple[Switchover, ...]:
     if leaving is None:
         return ()
     if drained := [name for name in _find_drained(group) if name != leaving]:
-        return _put_back(group, drained)
+        moves = _put_back(group, drained)
+        # In dual-master mode the drained node gets only its own virtual IP back.
+        return moves if to is None else (*moves, *switch_over(group, to))
     with connected(group, leaving) as around:
         if not isinstance(around, Surroundings):
             raise SwitchoverError(f"{leaving} cannot be drained: it cannot be reached; nothing was changed")
@@ -110,13 +118,22 @@ def _read_states(group: Group) -> list[NodeState]:
 
 
 def _find_drained(group: Group) -> list[str]:
-    """The nodes that get a virtual IP back when their drain ends. Raises ProvisioningError if one cannot be asked."""
+    """The nodes that get a virtual IP back when their drain ends.
+
+    Raises SwitchoverError if an operator keeps a node out of service, which only `tandem undrain` ends. Raises another
+    ProvisioningError if a node cannot be asked.
+    """
     nodes = [node for node in group.inventory.nodes if node.eligible]
-    found = ask_each(nodes, group.connector(), lambda each: each.call([{"do": "preferred_while_drained"}])[0])
-    for answer in found:
+    questions = [{"do": "preferred_while_drained"}, {"do": "kept_out"}]
+    found = ask_each(nodes, group.connector(), lambda each: each.call(questions))
+    drained: list[str] = []
+    for node, answer in zip(nodes, found, strict=True):
         if isinstance(answer, ProvisioningError):
             raise answer
-    return [node.name for node, preferred in zip(nodes, found, strict=True) if preferred]
+        preferred, kept_out = answer
+        check_kept_out([kept_out.get("node", "")])
+        drained += [node.name] if preferred else []
+    return drained
 
 
 def _put_back(group: Group, names: Sequence[str]) -> tuple[Switchover, ...]:

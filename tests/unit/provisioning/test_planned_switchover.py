@@ -14,6 +14,7 @@ from provisioning.errors import SwitchoverError, UnreachableError
 from provisioning.health.checks import PublicSide
 from provisioning.health.public_checks import Address, Service
 from provisioning.inventory import Inventory, RemoteNode
+from provisioning.traffic.node_changes import Group, drain_node, put_back_node
 from provisioning.traffic.planned_switchover import choose_leaving, switch_back, switch_over
 from provisioning.traffic.serving import NodeState
 
@@ -139,6 +140,43 @@ def test_in_dual_master_mode_one_node_takes_both_virtual_ips(tmp_path: Path) -> 
     (moved,) = switch_over(lab.changes, "iam-b")
     assert (moved.address, moved.to) == (VIP, "iam-b")
     assert lab.group.systems["iam-b"].addresses == {VIP, VIP2}
+
+
+def test_in_dual_master_mode_the_drained_node_takes_both_virtual_ips_too(tmp_path: Path) -> None:
+    """It gets its own one back as soon as its drain ends, and the other one must follow."""
+    lab, own = Lab(tmp_path, virtual_ips=(VIP, VIP2)), {"iam-a": [VIP], "iam-b": [VIP2]}
+    lab.group.held_by("iam-b", VIP2)
+    prefer(lab, own)
+    return_to_preferred(lab, own)
+    switch_over(lab.changes, "iam-b")
+    moves = switch_over(lab.changes, "iam-a")
+    assert [(move.address, move.to) for move in moves] == [(VIP, "iam-a"), (VIP2, "iam-a")]
+    assert lab.group.systems["iam-a"].addresses == {VIP, VIP2}
+    switch_back(lab.changes)
+    assert [lab.group.systems[name].addresses for name in own] == [{VIP}, {VIP2}]
+    assert lab.is_as_before()
+
+
+COMMANDS: dict[str, Callable[[Group], object]] = {
+    "switchover": lambda group: switch_over(group, None),
+    "switchover --to": lambda group: switch_over(group, "iam-a"),
+    "switchover --back": switch_back,
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_switchover_does_not_put_back_a_node_that_an_operator_keeps_out(tmp_path: Path, command: str) -> None:
+    lab = Lab(tmp_path)
+    prefer(lab, {"iam-a": [VIP]})
+    return_to_preferred(lab, {"iam-a": [VIP]})
+    drain_node(lab.changes, "iam-a", 3600)
+    with pytest.raises(SwitchoverError, match="iam-a is out of service by `tandem drain`") as error:
+        COMMANDS[command](lab.changes)
+    assert error.value.look_at == "tandem undrain iam-a"
+    assert lab.group.systems["iam-b"].addresses == {VIP}
+    assert "server 10.0.4.20:8080 down" in lab.upstreams("iam-b")
+    put_back_node(lab.changes, "iam-a")
+    assert lab.is_as_before()
 
 
 def test_there_is_nothing_to_switch_back_without_a_drained_node(lab: Lab) -> None:
