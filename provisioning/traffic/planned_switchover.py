@@ -62,13 +62,17 @@ def switch_back(group: Group) -> tuple[Switchover, ...]:
 
     Raises SwitchoverError or another ProvisioningError; nothing is changed if no node is drained.
     """
-    drained = _find_drained(group)
-    if not drained:
+    if not _find_drained(group):
         raise SwitchoverError(
             "no node is drained by a switchover; nothing was changed",
             look_at="tandem switchover --to NODE; with keepalived.mode nopreempt a virtual IP stays where it is",
         )
-    return _put_back(group, drained)
+    return end_drains(group)
+
+
+def end_drains(group: Group) -> tuple[Switchover, ...]:
+    """Like `switch_back`, but no drained node is no error."""
+    return _put_back(group, _find_drained(group))
 
 
 def choose_leaving(states: Sequence[NodeState], inventory: Inventory, to: str | None) -> str | None:

@@ -87,7 +87,7 @@ def case_run(outage_s: float = 0.035, fault: str = "nginx-stop") -> CaseRun:
 
 def test_every_fault_is_undone_or_ends_without_help() -> None:
     unaided = {fault.name for fault in FAULTS if fault.undo is None}
-    assert unaided == {"switchover", "nginx-reload", "reboot", "none"}
+    assert unaided == {"nginx-reload", "reboot", "none"}
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
 
 
@@ -204,6 +204,7 @@ class FakeSite:
     recovers: bool = True
     refuses: dict[str, str] = field(default_factory=dict[str, str])  # the error, by node and script
     interrupted: bool = False  # Ctrl+C during the time to watch
+    interrupted_undo: bool = False  # Ctrl+C during the undo
     reported: list[str] = field(default_factory=list[str])
     group: Group = field(default_factory=lambda: Group(PublicSide((), (), ""), INVENTORY, {}))
 
@@ -225,6 +226,9 @@ class FakeSite:
         if error := self.refuses.get(f"{node} {script}"):
             raise DrillError(error)
         inflicted = node not in self.broken
+        if self.interrupted_undo and not inflicted:
+            self.interrupted_undo = False
+            raise KeyboardInterrupt
         self.applied.append((node, script))
         if inflicted:
             self.broken.add(node)
@@ -317,6 +321,14 @@ def test_a_fault_is_undone_when_the_drill_is_interrupted() -> None:
     with pytest.raises(KeyboardInterrupt):
         list(site.drill().run(cases("nginx-hang")))
     assert site.applied[1:] == [("iam-a", "systemctl kill --kill-who=all -s CONT nginx")]
+    assert not site.broken
+
+
+def test_an_undo_that_is_interrupted_is_repeated_on_the_nodes_that_it_has_not_reached() -> None:
+    site = FakeSite(interrupted_undo=True)
+    with pytest.raises(KeyboardInterrupt):
+        list(site.drill().run(cases("nginx-stop-both")))
+    assert sorted(site.applied[2:]) == [("iam-a", "systemctl start nginx"), ("iam-b", "systemctl start nginx")]
     assert not site.broken
 
 
