@@ -99,6 +99,15 @@ class Drill:
             run.skipped = f"{case.fault.needs or 'such a node'} does not run in this deployment"
             return run
         self.report(f"{case.title} ...")
+        try:
+            self._run_under_load(run)
+        except DrillError as error:  # of the load
+            run.error = run.error or str(error)
+        if run.began:
+            run.journals = self.site.journals(run.began)
+        return run
+
+    def _run_under_load(self, run: CaseRun) -> None:
         with (
             tempfile.TemporaryDirectory(prefix="tandem-drill-") as folder,
             self._watch_havip(run),
@@ -109,8 +118,6 @@ class Drill:
             self._inject_all(run)
             self.sleep(AFTER_S)
             run.ended = self.now()
-        run.journals = self.site.journals(run.began)
-        return run
 
     def _inject_all(self, run: CaseRun) -> None:
         try:

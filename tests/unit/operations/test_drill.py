@@ -31,6 +31,7 @@ from operations.drill.streams import AUTHORIZATION, KEPT, LOGIN, NEW, SECRETS
 from operations.drill.timeline import figures, to_data
 from operations.errors import OperationError
 from provisioning.health.checks import Group, PublicSide
+from provisioning.health.public_checks import Address, Service
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.traffic.serving import NodeState
 
@@ -205,6 +206,7 @@ class FakeSite:
     refuses: dict[str, str] = field(default_factory=dict[str, str])  # the error, by node and script
     interrupted: bool = False  # Ctrl+C during the time to watch
     interrupted_undo: bool = False  # Ctrl+C during the undo
+    dies: str = ""  # the error of the load
     reported: list[str] = field(default_factory=list[str])
     group: Group = field(default_factory=lambda: Group(PublicSide((), (), ""), INVENTORY, {}))
 
@@ -247,6 +249,8 @@ class FakeSite:
         result = Result()
         began = self.clock
         yield result
+        if self.dies:
+            raise DrillError(self.dies)
         rate = 200 * scale
         result.records = [
             Record(NEW, began + number / rate, 0.004, 200) for number in range(int((self.clock - began) * rate))
@@ -452,6 +456,62 @@ def test_localcloud_reports_when_a_fault_began() -> None:
 
     site = Site(Group(PublicSide((), (), ""), INVENTORY, {}), lambda _node: pytest.fail("no SSH"), cloud, list)
     assert site.apply(OnCloud(("isolate-from", "PEER")), "iam-a") % 60 == pytest.approx(1.5)
+
+
+def test_a_client_that_dies_during_the_load_is_an_error(tmp_path: Path) -> None:
+    """Its records end before the losses, so they would show a good result."""
+    public = PublicSide((Address("203.0.113.9"),), (Service("api", "iam.api.example.com"),), "")
+    site = Site(Group(public, INVENTORY, {}), lambda _node: pytest.fail("no SSH"), None, list)
+    dies = replace(site, client=_Prints("print('ready', flush=True); sys.exit('MemoryError')"))
+    with pytest.raises(DrillError, match="the client ended during the load: MemoryError"), dies.load(1, tmp_path):
+        pass
+
+
+def test_a_load_that_fails_is_the_error_of_its_case_and_the_fault_is_undone() -> None:
+    site, seen = FakeSite(dies="the client ended during the load"), list[CaseRun]()
+    with pytest.raises(DrillError, match="nginx stopped on the master: the client ended"):
+        seen.extend(site.drill().run(cases("nginx-stop")))
+    assert [script for _, script in site.applied] == ["systemctl stop nginx", "systemctl start nginx"]
+    assert [(len(run.injections), run.error) for run in seen] == [(1, "the client ended during the load")]
+
+
+@dataclass
+class ClockNode:
+    """The connection to a node whose clock is ahead, and whose scripts take a second."""
+
+    node: RemoteNode
+    clock: list[float]
+    ahead_s: float
+
+    def call(self, operations: Sequence[dict[str, Any]], **_: object) -> list[Any]:
+        (operation,) = operations
+        self.clock[0] += 0.1
+        at = self.clock[0] + self.ahead_s
+        if operation["do"] == "run_script":
+            self.clock[0] += 1.1
+            return [{"at": at, "took_s": 1.0, "code": 0, "out": ""}]
+        if operation["do"] == "journal":
+            lines = [[at - operation["for_s"] + after, "nginx", "Stopped"] for after in (-0.5, 0.5)]
+            return [{"at": at, "lines": lines}]
+        return [None]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("ahead_s", [0.0, 4.0, -90.0])
+def test_the_times_of_a_node_with_another_clock_are_those_of_the_operator(ahead_s: float) -> None:
+    """Requests have the operator's times: a fault 4 s later on their axis would leave out what they have lost."""
+    clock = [ZERO]
+
+    def connect(node: RemoteNode) -> Any:
+        return ClockNode(node, clock, ahead_s)
+
+    site = Site(Group(PublicSide((), (), ""), INVENTORY, {}), connect, None, list, now=lambda: clock[0])
+    began = clock[0]
+    assert began <= site.run("systemctl stop nginx", "iam-a") <= began + 0.5
+    for lines in site.journals(since=ZERO).values():
+        assert [at for at, _, _ in lines] == [pytest.approx(ZERO + 0.5, abs=0.3)], "not those before"
 
 
 def test_on_localcloud_requests_come_from_all_addresses_of_the_client() -> None:
