@@ -103,6 +103,8 @@ class Drill:
             self._run_under_load(run)
         except DrillError as error:  # of the load
             run.error = run.error or str(error)
+        if not run.error and not run.result.records:
+            run.error = "the client sent no request"
         if run.began:
             run.journals = self.site.journals(run.began)
         return run

@@ -182,6 +182,29 @@ def test_the_time_until_requests_are_answered_after_the_undo_is_measured() -> No
     assert figures(run)[NEW]["recovery"]["restored_ms"] == 0
 
 
+def test_the_time_of_the_second_fault_in_a_row_is_not_part_of_the_recovery() -> None:
+    run = case_run(outage_s=0.3)
+    run.injections = [Injection(["iam-a"], ZERO, ZERO + 2, ZERO + 2.2), Injection(["iam-b"], ZERO + 3, ZERO + 5, None)]
+    assert figures(run)[NEW]["recovery"]["blackout_ms"] < 20
+    for began in (2.5, 2.505, 2.51):
+        run.result.records.remove(next(each for each in run.result.records if each.began == ZERO + began))
+    assert figures(run)[NEW]["recovery"]["blackout_ms"] == pytest.approx(20, abs=4), "of the first window"
+
+
+def test_a_fault_that_was_not_undone_has_no_figures_of_a_recovery() -> None:
+    run = case_run(outage_s=100)
+    run.injections, run.error = [Injection(["iam-a"], ZERO)], "the group is not ready within 180 s"
+    data = make_report(SETTING, [to_data(run)])
+    (row,) = [line for line in shown(data).splitlines() if "nginx stopped on the master" in line]
+    assert re.search(r" - +\S$", row.strip()), "not: 0 lost, 0 ms"
+    assert "<td>-</td><td>-</td></tr>" in render_page(data)
+
+
+def test_a_drill_without_requests_is_an_error() -> None:
+    with pytest.raises(DrillError, match="the client sent no request"):
+        list(replace(FakeSite().drill(), options=Options("fast", 0.0)).run(cases("nginx-stop")))
+
+
 def test_the_time_until_one_node_is_master_after_the_undo_is_measured() -> None:
     run = case_run(fault="isolated")
     assert to_data(run)["settled_ms"] == 0, "iam-b was the only master before"

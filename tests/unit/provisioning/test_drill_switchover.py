@@ -14,6 +14,7 @@ from test_planned_switchover import prefer, return_to_preferred
 
 from operations.drill.drill import Drill, Options
 from operations.drill.faults import choose
+from operations.drill.requests import Record
 from operations.drill.result import Result
 from operations.drill.site import Site
 from provisioning.health.checks import Group, PublicSide
@@ -21,12 +22,12 @@ from provisioning.health.checks import Group, PublicSide
 
 @dataclass(frozen=True, slots=True)
 class QuietSite(Site):
-    """A site without requests and log lines."""
+    """A site with one request and without log lines."""
 
     @contextmanager
     def load(self, scale: float, folder: Path) -> Generator[Result]:
         del scale, folder
-        yield Result()
+        yield Result([Record("healthz, new", 1000.0, 0.004, 200)])
 
     def journals(self, since: float) -> dict[str, list[list[Any]]]:
         del since
