@@ -14,6 +14,7 @@ from operations.drill.command import drill
 from operations.engine import open_engine
 from operations.errors import EngineError, NoDeploymentError, SettingsRefusedError
 from operations.events import Preview, read_preview
+from operations.interrupts import interrupt_on_signals
 from operations.node_commands import app as node_commands
 from operations.options import ConfigFile, Dependents, Exclude, Replace, Stack, Target, Yes, ask_first, examples
 from operations.outputs import to_lines
@@ -162,6 +163,7 @@ def switchover(
     deployed = read_deployment(engine.deployment(), stack)
     ask_first(f"Move the virtual IPs of stack {stack}? Connections that stay open are cut off.", stack, yes=yes)
     confirm = confirm_with(deployed.inventory, engine.cloud_settings())
+    interrupt_on_signals()
     run(Group(deployed.inventory, confirm, typer.echo), deployed.public, to=to, back=back)
 
 

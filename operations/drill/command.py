@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from operations.drill.faults import FAULTS, Case, Target, choose
 from operations.engine import Engine, open_engine
 from operations.errors import OperationError, UsageError
 from operations.files import write_file
+from operations.interrupts import interrupt_on_signals
 from operations.localcloud import find_command
 from operations.workspace import PROJECT_ROOT, find_workspace
 
@@ -108,13 +108,6 @@ def _inflict(arguments: Sequence[str]) -> str:
     if done.returncode != 0:
         raise DrillError(f"localcloud fault {' '.join(arguments)}: {done.stderr.strip()}")
     return done.stdout
-
-
-def interrupt_on_signals() -> None:
-    """End as with Ctrl+C when the terminal closes or a job is cancelled, so that the fault is undone."""
-    for ending in (signal.SIGHUP, signal.SIGTERM):
-        if signal.getsignal(ending) is not signal.SIG_IGN:  # as with nohup
-            signal.signal(ending, signal.default_int_handler)
 
 
 def _run(

@@ -65,7 +65,7 @@ def take_out(around: Surroundings, extent: Extent = EVERYTHING) -> tuple[Switcho
     outages = check_others_serve(state, (*states, *around.unreachable), extent.services, addresses)
     for line in outages if extent.stops else ():
         around.report(line)
-    with _put_back_after_failure(around):
+    with put_back_after_failure(around):
         leave_upstreams(around, extent.ports)
         if not addresses:
             return ()
@@ -139,7 +139,8 @@ def _kept_out(connection: Connection) -> str:
 
 
 @contextmanager
-def _put_back_after_failure(around: Surroundings) -> Generator[None]:
+def put_back_after_failure(around: Surroundings) -> Generator[None]:
+    """Put the node back if the block fails or is interrupted."""
     try:
         yield
     except BaseException:

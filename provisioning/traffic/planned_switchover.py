@@ -24,6 +24,7 @@ from provisioning.traffic.out_of_service import (
     check_kept_out,
     check_none_is_kept_out,
     put_back,
+    put_back_after_failure,
     take_out,
 )
 from provisioning.traffic.serving import NodeState, read_states
@@ -49,11 +50,14 @@ def switch_over(group: Group, to: str | None) -> tuple[Switchover, ...]:
             raise SwitchoverError(f"{leaving} cannot be drained: it cannot be reached; nothing was changed")
         check_none_is_kept_out(around)
         moves = take_out(around, VIRTUAL_IPS_ONLY)
-        if around.leaving.call([{"do": "preferred_while_drained"}])[0]:
-            around.leaving.call([{"do": "keep_drained"}])
-            group.report(f"{leaving} stays drained until `tandem switchover --back`, the next `up` or its next boot")
-        else:
-            put_back(around)
+        with put_back_after_failure(around):
+            if around.leaving.call([{"do": "preferred_while_drained"}])[0]:
+                around.leaving.call([{"do": "keep_drained"}])
+                group.report(
+                    f"{leaving} stays drained until `tandem switchover --back`, the next `up` or its next boot"
+                )
+            else:
+                put_back(around)
         return moves
 
 

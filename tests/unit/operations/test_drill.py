@@ -19,7 +19,6 @@ import pytest
 from rich.console import Console
 
 from operations.drill import drill as drill_module
-from operations.drill.command import interrupt_on_signals
 from operations.drill.drill import CaseRun, Drill, Injection, Options
 from operations.drill.faults import FAULTS, Action, Case, OnCloud, OnNode, choose
 from operations.drill.page import render_page
@@ -30,6 +29,7 @@ from operations.drill.site import DrillError, Site
 from operations.drill.streams import AUTHORIZATION, KEPT, LOGIN, NEW, SECRETS
 from operations.drill.timeline import figures, to_data
 from operations.errors import OperationError
+from operations.interrupts import interrupt_on_signals
 from provisioning.health.checks import Group, PublicSide
 from provisioning.health.public_checks import Address, Service
 from provisioning.inventory import Inventory, RemoteNode

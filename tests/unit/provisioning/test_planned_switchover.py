@@ -109,6 +109,35 @@ def test_a_switchover_to_the_drained_node_is_the_way_back_too(tmp_path: Path) ->
     assert lab.is_as_before()
 
 
+@pytest.mark.parametrize(
+    ("preferred", "call"),
+    [
+        pytest.param([], "preferred_while_drained", id="after the move"),
+        pytest.param([], "end_drain", id="before the drain ends"),
+        pytest.param([VIP], "keep_drained", id="with preemption"),
+    ],
+)
+def test_a_switchover_that_is_interrupted_after_the_move_leaves_no_drained_node(
+    tmp_path: Path, preferred: list[str], call: str
+) -> None:
+    """The node itself would end the drain only after 15 minutes."""
+    lab = Lab(tmp_path)
+    prefer(lab, {"iam-a": preferred})
+    return_to_preferred(lab, {"iam-a": preferred})
+    interrupted: list[str] = []
+
+    def press(node: str, when: str, names: list[str]) -> None:
+        if (node, when, names) == ("iam-a", "before", [call]) and not interrupted:
+            interrupted.append(call)
+            raise KeyboardInterrupt
+
+    lab.group.link = press
+    with pytest.raises(KeyboardInterrupt):
+        switch_over(lab.changes, "iam-b")
+    assert lab.confirmed[0] == (VIP, "iam-b")
+    assert lab.is_as_before()
+
+
 @pytest.mark.parametrize("back", [False, True])
 def test_the_error_of_a_switchover_is_not_hidden_by_a_drain_that_cannot_be_ended(tmp_path: Path, *, back: bool) -> None:
     lab = Lab(tmp_path)
