@@ -26,7 +26,7 @@ class Events:
         """
         if not failing:
             self._covered.discard(subject)
-        elif host is not None and host.failing:
+        elif host is not None and host.failing and not self._reported.get(subject):
             self._covered.add(subject)
         state = failing and subject not in self._covered
         is_new = state != self._reported.setdefault(subject, state)

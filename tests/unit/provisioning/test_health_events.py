@@ -41,6 +41,19 @@ def test_a_failure_is_reported_once_and_services_of_a_silent_host_are_not(path: 
     assert fifo.lines() == [f'HEALTH "{SERVER}" failed Connection refused', f'HEALTH "{SERVER}" healthy']
 
 
+def test_a_service_that_failed_before_its_host_is_not_healthy_again_with_the_failure_of_the_host(path: str) -> None:
+    fifo, events, host = Fifo(path), Events(path), Tracker(0.25)
+    for failing in (False, True):
+        events.judge(SERVER, failing=failing, host=host)
+    host.fail(0.0)
+    events.judge(SERVER, failing=True, host=host)
+    host.forget()
+    events.judge(SERVER, failing=True, host=host)
+    assert fifo.lines() == [f'HEALTH "{SERVER}" failed']
+    events.judge(SERVER, failing=False, host=host)
+    assert fifo.lines() == [f'HEALTH "{SERVER}" healthy']
+
+
 def test_a_failure_that_no_recorder_could_read_is_reported_to_the_next_one(path: str) -> None:
     events = Events(path)
     events.judge("nginx", failing=False)
