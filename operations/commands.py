@@ -164,7 +164,8 @@ def switchover(
     ask_first(f"Move the virtual IPs of stack {stack}? Connections that stay open are cut off.", stack, yes=yes)
     confirm = confirm_with(deployed.inventory, engine.cloud_settings())
     interrupt_on_signals()
-    run(Group(deployed.inventory, confirm, typer.echo), deployed.public, to=to, back=back)
+    group = Group(deployed.inventory, confirm, typer.echo)
+    run(group, deployed.public, to=to, back=back, call_api=engine.call_api())
 
 
 app.command(epilog=examples("tandem drill --stack staging", "tandem drill --list"))(drill)

@@ -8,17 +8,11 @@ from pathlib import Path
 import pytest
 from test_node_changes import VIP, VIP2, Lab
 
-from operations.errors import OperationError
-from operations.switchover import Clock, run
 from provisioning.errors import SwitchoverError, UnreachableError
-from provisioning.health.checks import PublicSide
-from provisioning.health.public_checks import Address, Service
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.traffic.node_changes import Group, drain_node, put_back_node
 from provisioning.traffic.planned_switchover import choose_leaving, switch_back, switch_over
 from provisioning.traffic.serving import NodeState
-
-PUBLIC = PublicSide((Address("203.0.113.9"),), (Service("api", "iam.api.example.com"),), "")
 
 
 @pytest.fixture
@@ -245,42 +239,3 @@ def test_with_two_virtual_ips_the_target_must_be_named() -> None:
     with pytest.raises(SwitchoverError, match="--to is required, because a and b hold a virtual IP each"):
         choose_leaving(states, inventory, None)
     assert choose_leaving(states, inventory, "b") == "a"
-
-
-# ---- confirmed from outside -----------------------------------------------------------------------------------------
-
-
-def clock() -> Clock:
-    times = [0.0]
-
-    def sleep(seconds: float) -> None:
-        times[0] += seconds
-
-    return Clock(lambda: times[0], sleep)
-
-
-def after(failures: int) -> Callable[[Address, Service], tuple[bool, str]]:
-    sent: list[Address] = []
-
-    def send(address: Address, _service: Service) -> tuple[bool, str]:
-        sent.append(address)
-        return len(sent) > failures, "200 in 3 ms" if len(sent) > failures else "ConnectTimeout"
-
-    return send
-
-
-def test_a_switchover_is_confirmed_by_a_request_through_the_public_ip(lab: Lab) -> None:
-    run(lab.changes, PUBLIC, send=after(5), clock=clock())
-    assert lab.reported[-1] == (
-        "iam.api.example.com answers through 203.0.113.9: 200 in 3 ms, 1.0 s after the switchover"
-    )
-
-
-def test_a_switchover_that_no_client_can_see_is_an_error(lab: Lab) -> None:
-    with pytest.raises(OperationError, match=r"does not answer through 203\.0\.113\.9 within 30 s\n  ConnectTimeout"):
-        run(lab.changes, PUBLIC, send=after(10_000), clock=clock())
-
-
-def test_back_and_to_exclude_each_other(lab: Lab) -> None:
-    with pytest.raises(OperationError, match="--back cannot be combined with --to"):
-        run(lab.changes, PUBLIC, to="iam-b", back=True)
