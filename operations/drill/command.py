@@ -24,6 +24,7 @@ from operations.files import write_file
 from operations.interrupts import interrupt_on_signals
 from operations.localcloud import find_command
 from operations.workspace import PROJECT_ROOT, find_workspace
+from provisioning.health.results import count
 
 _SSH_DEADLINE_S = 15.0
 
@@ -68,7 +69,7 @@ def drill(
     cases = [case for case in chosen for _ in range(runs)]
     other = _read(beside)
     if not on_localcloud:
-        _confirm(stack, chosen)
+        _confirm(stack, chosen, times=runs * repeat)
     from operations.drill.drill import Drill, Options  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
     from operations.drill.report import Setting, make_table  # noqa: PLC0415 - see above
 
@@ -149,10 +150,11 @@ def _read(path: Path | None) -> dict[str, Any] | None:
     return None if path is None else read_report(path)
 
 
-def _confirm(stack: str, cases: Sequence[Case]) -> None:
-    typer.echo(f"{len(cases)} faults on the running stack {stack}, which clients will notice:")
+def _confirm(stack: str, cases: Sequence[Case], *, times: int) -> None:
+    """Show what will happen to a real stack, and ask for its name. Raises OperationError."""
+    typer.echo(f"{count(len(cases) * times, 'fault')} on the running stack {stack}, which clients will notice:")
     for case in cases:
-        typer.echo(f"  {case.title}")
+        typer.echo(f"  {case.title}" + (f" ({times} times)" if times > 1 else ""))
     if typer.prompt("Type the name of the stack to continue") != stack:
         raise OperationError("the name differs; nothing was done")
 
