@@ -9,6 +9,8 @@ import pytest
 from test_node_changes import VIP, VIP2, Lab
 
 from provisioning.errors import SwitchoverError, UnreachableError
+from provisioning.health.node_checks import check_node
+from provisioning.health.results import Level
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.traffic.node_changes import Group, drain_node, put_back_node
 from provisioning.traffic.planned_switchover import choose_leaving, switch_back, switch_over
@@ -25,6 +27,13 @@ def prefer(lab: Lab, addresses: dict[str, list[str]]) -> None:
     for name, preferred in addresses.items():
         file = lab.group.systems[name].root / "etc/tandem/switchover.json"
         file.write_text(json.dumps({**json.loads(file.read_text()), "preferred": preferred}))
+
+
+def vrrp(lab: Lab, name: str) -> tuple[Level, str]:
+    """What `tandem health` says about a node and keepalived."""
+    connection = lab.group.connect(lab.group.inventory.get(name))
+    (found,) = [each for each in check_node(connection, (), (VIP,), "nonce").results if each.name == "VRRP"]
+    return found.level, found.look_at
 
 
 def return_to_preferred(lab: Lab, preferred: dict[str, list[str]]) -> None:
@@ -87,6 +96,7 @@ def test_with_preemption_the_node_stays_drained_until_the_switch_back(tmp_path: 
     switch_over(lab.changes, "iam-b")
     assert lab.drained("iam-a")
     assert not lab.group.systems["iam-a"].timers, "no timer ends the drain"
+    assert vrrp(lab, "iam-a") == (Level.WARNING, "tandem switchover --back")
     assert not (lab.group.systems["iam-a"].root / "run/tandem/nginx-drain.conf").exists()
     (moved,) = switch_back(lab.changes)
     assert (moved.address, moved.to) == (VIP, "iam-a")
