@@ -14,6 +14,7 @@ from operations.drill.command import drill
 from operations.engine import open_engine
 from operations.errors import EngineError, NoDeploymentError, OperationError, SettingsRefusedError
 from operations.events import Preview, read_preview
+from operations.interrupts import interrupt_on_signals
 from operations.node_commands import app as node_commands
 from operations.options import (
     ConfigFile,
@@ -174,8 +175,10 @@ def switchover(
     engine = open_engine(stack)
     deployed = read_deployment(engine.deployment(), stack)
     ask_first(f"Move the virtual IPs of stack {stack}? Connections that stay open are cut off.", stack, yes=yes)
-    confirm_move = confirm_with(deployed.inventory, engine.cloud_settings())
-    run(Group(deployed.inventory, confirm_move, reporter(stack)), deployed.public, to=to, back=back)
+    confirm = confirm_with(deployed.inventory, engine.cloud_settings())
+    interrupt_on_signals()
+    group = Group(deployed.inventory, confirm, reporter(stack))
+    run(group, deployed.public, to=to, back=back, call_api=engine.call_api())
 
 
 app.command(epilog=examples("tandem drill --stack staging", "tandem drill --list"))(drill)

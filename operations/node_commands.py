@@ -14,6 +14,7 @@ from rich.console import Console
 from operations.engine import Engine, open_engine
 from operations.errors import UsageError
 from operations.files import write_file
+from operations.interrupts import interrupt_on_signals
 from operations.options import AsJson, ConfigFile, NodeName, Stack, Yes, ask_first, examples, reporter
 from operations.rollback import find_inventory
 from operations.selection import Selection
@@ -202,6 +203,7 @@ def report(
 
 
 def _changing(engine: Engine, stack: str) -> ChangingGroup:
+    interrupt_on_signals()
     inventory = find_inventory(engine, stack)
     return ChangingGroup(inventory, confirm_with(inventory, engine.cloud_settings()), reporter(stack))
 

@@ -52,6 +52,12 @@ def blackout(figures: Mapping[str, Any]) -> str:
     return _NO_ANSWER if value is None else f"{value:.0f} ms"
 
 
+def after_undo(figures: Mapping[str, Any]) -> tuple[str, str]:
+    """The lost requests and the blackout after the undo; "-" if there was no undo, or no request after it."""
+    recovery = figures["recovery"]
+    return (str(recovery["lost"]), blackout(recovery)) if recovery["sent"] else ("-", "-")
+
+
 def streams_of(case: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """The figures of each stream, without those of groups of streams."""
     return sorted((name, found) for name, found in case["figures"].items() if name not in TOTALS)
@@ -67,8 +73,8 @@ def make_table(report: Mapping[str, Any]) -> Table:
             table.add_section()
             continue
         for number, (name, figures) in enumerate(streams_of(case)):
-            recovery = figures["recovery"]
-            after = f"{recovery['lost']} lost, {blackout(recovery)}"
+            lost, longest = after_undo(figures)
+            after = f"{lost} lost, {longest}" if figures["recovery"]["sent"] else "-"
             bad = "red" if figures["lost"] else ""
             table.add_row(
                 Text("" if number else case["title"]), Text(name), str(figures["sent"]),
