@@ -18,10 +18,9 @@ _ROUTE_RULES = (
     route.DestinationInVpc,
     route.DestinationTaken,
 )
-
 RouteNotIdentified = rule(
     "MissingParameter",
-    "A route must be identified by RouteId, RouteItemId or destination.",
+    "A route must be identified by RouteId or RouteItemId.",
     documented("DeleteRoutes: RouteId or RouteItemId; EnableRoutes: one of both", page="215/16725"),
 )
 RouteIdsAndItemIds = rule(
@@ -125,11 +124,9 @@ def create_routes(call: Call, given: Parameters) -> Answer:
 
 def _find_route(table: RouteTable, given: Parameters) -> Route:
     number, item_id = given.find_integer("RouteId"), given.find_text("RouteItemId")
-    if number is not None or item_id is not None:
-        return route.find(table, -1 if number is None else number, item_id or "")
-    if "DestinationCidrBlock" in given:
-        return route.by_destination(table, given.cidr("DestinationCidrBlock"))
-    raise RouteNotIdentified
+    if number is None and item_id is None:
+        raise RouteNotIdentified
+    return route.find(table, -1 if number is None else number, item_id or "")
 
 
 @action("vpc", "DeleteRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotIdentified)

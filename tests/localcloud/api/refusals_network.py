@@ -91,6 +91,12 @@ def _same_route_again(place: Place) -> Request:
     return target, parameters
 
 
+def _route_by_destination(place: Place) -> Request:
+    target, parameters = _route(place, "8.8.8.0/24")
+    place.call(target, **parameters)
+    return "vpc:DeleteRoutes", parameters
+
+
 def _full_routes(place: Place) -> Request:
     for number in range(route.QUOTA):
         target, parameters = _route(place, f"100.64.{number}.0/24")
@@ -237,6 +243,7 @@ ROWS = [
         lambda p: ("vpc:DeleteRoutes", {"RouteTableId": main_table(p), "Routes": [{"RouteId": 7}]}),
     ),
     Row(routes.RouteNotIdentified, lambda p: ("vpc:DeleteRoutes", {"RouteTableId": main_table(p), "Routes": [{}]})),
+    Row(routes.RouteNotIdentified, _route_by_destination),
     Row(
         routes.RouteIdsAndItemIds,
         lambda p: (
@@ -245,7 +252,10 @@ ROWS = [
         ),
     ),
     Row(route.NextHopInvalid, lambda p: _route(p, "8.8.8.0/24", "NAT", "nat-00000000")),
+    Row(route.NextHopInvalid, lambda p: _route(p, "8.8.8.0/24", "NORMAL_CVM", p.machine())),
+    Row(route.NextHopInvalid, lambda p: _route(p, "8.8.8.0/24", "EIP", p.eip()[0])),
     Row(route.NextHopTypeUnsupported, lambda p: _route(p, "8.8.8.0/24", "VPN", "vpngw-00000000")),
+    Row(route.NextHopTypeUnsupported, lambda p: _route(p, "8.8.8.0/24", "CVM", p.machine())),
     Row(route.DestinationInVpc, lambda p: _route(p, "10.0.9.0/24")),
     Row(route.DestinationTaken, _same_route_again),
     Row(route.RouteQuota, _full_routes),
