@@ -60,7 +60,6 @@ NoticeInUse = rule(
 PolicyNeedsCondition = rule(
     "InvalidParameter", "An alarm policy must have a condition for metrics or events.", _CREATE_ALARM_POLICY
 )
-
 ConditionInvalid = rule(
     "InvalidParameterValue",
     "A condition must have rules with a documented operator, interval, type and flags.",

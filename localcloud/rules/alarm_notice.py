@@ -40,7 +40,6 @@ NameTooLong = rule(
     "The name of an alarm policy or notice must have 1 to 60 characters.",
     documented("CreateAlarmPolicy: PolicyName, CreateAlarmNotice: Name, at most 60", page=_CREATE_POLICY),
 )
-
 ReceiversInvalid = rule(
     "InvalidParameterValue",
     "The receivers of a notice must be valid and within their documented numbers.",

@@ -22,7 +22,6 @@ SYSTEM_SIZES = (20, 1024)
 _WITH_INSTANCE_ONLY = frozenset({"CLOUD_BASIC", "CLOUD_TSSD"})
 # System disk types of instances that can be resized and reinstalled.
 CHANGEABLE = frozenset({"CLOUD_BASIC", "CLOUD_PREMIUM", "CLOUD_SSD", "CLOUD_BSSD"})
-
 DiskSizeOutOfRange = rule(
     "InvalidParameterValue",
     "The size of a data disk must be in the range of its type; a system disk must have 20 to 1024 GiB.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from localcloud.rules import disk, disk_types
 from localcloud.rules.disk import Disk
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import InvalidParameterValue, assumed, check_range, documented, rule
+from localcloud.rules.refusal import assumed, check_range, documented, rule
 from localcloud.rules.transaction import Transaction
 
 QUOTA = 30
@@ -92,7 +92,3 @@ def delete(tx: Transaction, policy_ids: tuple[str, ...]) -> None:
         if disks := bound_disks(tx, policy_id):
             raise PolicyInUse(policy_id=policy_id, disks=disks)
         tx.delete(policy)
-
-
-def refuse_flag(name: str) -> None:
-    raise InvalidParameterValue(name=name, value=True, expected="FALSE, the only value that localcloud emulates")

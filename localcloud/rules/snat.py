@@ -37,7 +37,6 @@ SnatRuleFixed = rule(
     "Only the public addresses and the description of a SNAT rule can be changed.",
     documented("ModifyNatGatewaySourceIpTranslationNatRule: SourceIpTranslationNatRule", page="215/52619"),
 )
-
 SnatOfOtherVpc = rule(
     "InvalidParameterValue",
     "The subnet or interface of a SNAT rule must be in the VPC of the NAT gateway.",

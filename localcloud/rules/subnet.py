@@ -105,7 +105,6 @@ AddressOutsideSubnet = rule(
     "A private address must be an assignable address of its subnet, not the network, gateway or broadcast address.",
     documented("AssignPrivateIpAddresses, 215/15818: the address is in the subnet and free", page="215/15813"),
 )
-
 AddressTaken = rule(
     "ResourceInUse",
     "A private address must not be in use by another resource.",

@@ -53,7 +53,6 @@ VpcCidrNotPrivate = rule(
         page="215/36515",
     ),
 )
-
 VpcQuota = rule("LimitExceeded", "A region can have at most 20 VPCs.", _VPC_LIMITS)
 VpcInUse = rule(
     "ResourceInUse",

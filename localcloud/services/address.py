@@ -12,7 +12,6 @@ from localcloud.services.listing import Filters, listed
 from localcloud.services.parameters import Parameters
 
 _ONE = (address.AddressNotFound, address.AddressIdMalformed, address.AddressBusy)
-
 InstanceOrInterface = rule(
     "InvalidParameterConflict",
     "An EIP must be bound to either an instance or a private address of an interface.",
@@ -23,7 +22,6 @@ TaskNotFoundByNumber = rule(
     "TaskId must be the number of an existing EIP task.",
     documented("DescribeTaskResult: TaskId", page="215/36271"),
 )
-
 UnknownAddressFilter = rule(
     "InvalidParameter.InvalidFilter",
     "A filter name must be one that DescribeAddresses documents.",

@@ -25,7 +25,6 @@ _WRITE = (
     dns.RecordExists,
     dns.RecordConflict,
 )
-
 NoRecords = rule(
     "ResourceNotFound.NoDataOfRecord",
     "A list of records must not be empty, unless ErrorOnEmpty is `no`.",

@@ -26,7 +26,6 @@ _VALUES_OF_INSTANCES = 5
 
 # Filters that match substrings, from the pages of their actions.
 _FUZZY = frozenset({"vpc-name"})
-
 UnknownFilter = rule(
     "InvalidParameter.FilterInvalidKey",
     "A filter name must be one that the action documents.",

@@ -17,7 +17,6 @@ _ADDRESSES_PER_REQUEST = 20
 # Maximum bandwidth in Mbit/s of an instance billed by the hour (limits of CVM, 213/15379).
 BANDWIDTH_MBPS = 100
 _NUMBER = re.compile(r"\{R:(\d+)(?:,F:(\d))?\}")
-
 InstanceNeedsVpc = rule(
     "InvalidParameterValue.VpcIdNotExist",
     "An instance must be created in a VPC; localcloud has no default VPC and no classic network.",

@@ -42,9 +42,6 @@ def _next_time(call: Call, policy: SnapshotPolicy) -> str:
 
 
 def _attributes(given: Parameters) -> dict[str, object]:
-    for name in ("IsPermanent", "DryRun"):
-        if given.flag(name):
-            snapshot_policy.refuse_flag(name)
     schedules = given.each("Policy")
     if len(schedules) > 1:
         raise ScheduleInvalid(got=len(schedules))

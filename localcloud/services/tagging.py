@@ -11,7 +11,6 @@ KeyValues = list[dict[str, str]]
 
 # Resource types in TagSpecification of the service cvm (RunInstances: TagSpecification, 213/15730).
 _RESOURCE_TYPES = ("instance", "host", "image", "keypair", "ps", "hpc")
-
 _RUN_INSTANCES = documented("RunInstances: TagSpecification; tag limits: 651/13354", page="213/15730")
 CvmTagKeyIllegal = rule(
     "FailedOperation.IllegalTagKey",

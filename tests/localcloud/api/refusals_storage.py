@@ -194,7 +194,7 @@ ROWS = [
     row(snapshot_policy.PolicyNotFound, "cbs:DeleteAutoSnapshotPolicies", AutoSnapshotPolicyIds=["asp-00000000"]),
     row(snapshot_policy.ScheduleInvalid, "cbs:CreateAutoSnapshotPolicy", Policy=[{"DayOfWeek": [7], "Hour": [3]}]),
     row(snapshot_policy.ScheduleInvalid, "cbs:CreateAutoSnapshotPolicy", Policy=[{"DayOfWeek": [0], "Hour": [24]}]),
-    row(snapshot_policy.ScheduleInvalid, "cbs:CreateAutoSnapshotPolicy", Policy=[{"DayOfMonth": [1], "Hour": [3]}]),
+    row(snapshot_policy.ScheduleInvalid, "cbs:CreateAutoSnapshotPolicy", Policy=[{"Hour": [3]}]),
     row(snapshot_policy.ScheduleInvalid, "cbs:CreateAutoSnapshotPolicy", Policy=[_SCHEDULE] * 2),
     Row(snapshot_policy.TooManyPolicies, _full_policies),
     Row(snapshot_policy.PolicyInUse, _bound_policy),
