@@ -55,7 +55,7 @@ class SecurityGroup(Record):
 SecurityGroupNotFound = rule(
     "ResourceNotFound",
     "SecurityGroupId must identify an existing security group.",
-    documented("DeleteSecurityGroup and other actions on security groups", page="215/15803"),
+    documented("DeleteSecurityGroup and others; DescribeSecurityGroups (215/15808)", page="215/15803"),
 )
 SecurityGroupQuota = rule(
     "LimitExceeded",

@@ -65,7 +65,9 @@ def occupies(finder: Occupancy) -> Occupancy:
 
 _CREATE_SUBNET = documented("CreateSubnet", page="215/15782")
 SubnetNotFound = rule(
-    "ResourceNotFound", "SubnetId must identify an existing subnet.", documented("DeleteSubnet", page="215/15783")
+    "ResourceNotFound",
+    "SubnetId must identify an existing subnet.",
+    documented("DeleteSubnet; DescribeSubnets (215/15784): SubnetIds", page="215/15783"),
 )
 SubnetRange = rule(
     "InvalidParameterValue.SubnetRange", "The mask of a subnet CIDR block must be 16 to 28 bits.", _CREATE_SUBNET

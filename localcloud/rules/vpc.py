@@ -41,7 +41,9 @@ class Vpc(Record):
 
 _VPC_LIMITS = documented("VPC limits", page="215/537")
 VpcNotFound = rule(
-    "ResourceNotFound", "VpcId must identify an existing VPC.", documented("DeleteVpc", page="215/15775")
+    "ResourceNotFound",
+    "VpcId must identify an existing VPC.",
+    documented("DeleteVpc; DescribeVpcs (215/15778): VpcIds", page="215/15775"),
 )
 VpcCidrNotPrivate = rule(
     "InvalidParameterValue.Malformed",

@@ -99,7 +99,7 @@ def allocate_addresses(call: Call, given: Parameters) -> Answer:
     return {"AddressSet": [created.id for created in made], "TaskId": task_id}
 
 
-@action("vpc", "DescribeAddresses", UnknownAddressFilter, AddressIdsAndFilter)
+@action("vpc", "DescribeAddresses", address.AddressIdMalformed, UnknownAddressFilter, AddressIdsAndFilter)
 def describe_addresses(call: Call, given: Parameters) -> Answer:
     """List EIPs."""
     if given.texts("AddressIds") and any(entry.text("Name") == "address-id" for entry in given.each("Filters")):

@@ -81,7 +81,7 @@ def create_route_table(call: Call, given: Parameters) -> Answer:
     return {"RouteTable": show(call, route_table.create(call.tx, requested, tagging.given(given)))}
 
 
-@action("vpc", "DescribeRouteTables")
+@action("vpc", "DescribeRouteTables", route_table.RouteTableNotFound)
 def describe_route_tables(call: Call, _given: Parameters) -> Answer:
     """List route tables and their routes."""
     filters: Filters[RouteTable] = {
@@ -91,7 +91,9 @@ def describe_route_tables(call: Call, _given: Parameters) -> Answer:
         "association.main": lambda one: flag(one.main),
         "next-hop-type": lambda one: [entry.gateway_type for entry in one.routes],
     }
-    return listed(call, "RouteTableSet", RouteTable, show, filters, ids="RouteTableIds")
+    return listed(
+        call, "RouteTableSet", RouteTable, show, filters, ids="RouteTableIds", missing=route_table.RouteTableNotFound
+    )
 
 
 @action("vpc", "ModifyRouteTableAttribute", route_table.RouteTableNotFound)

@@ -48,7 +48,7 @@ def create_subnet(call: Call, given: Parameters) -> Answer:
     return {"Subnet": show(call, subnet.create(call.tx, requested, tagging.given(given)))}
 
 
-@action("vpc", "DescribeSubnets")
+@action("vpc", "DescribeSubnets", subnet.SubnetNotFound)
 def describe_subnets(call: Call, _given: Parameters) -> Answer:
     """List subnets."""
     filters: Filters[subnet.Subnet] = {
@@ -59,7 +59,7 @@ def describe_subnets(call: Call, _given: Parameters) -> Answer:
         "subnet-name": lambda one: [one.name],
         "zone": lambda one: [one.zone],
     }
-    return listed(call, "SubnetSet", subnet.Subnet, show, filters, ids="SubnetIds")
+    return listed(call, "SubnetSet", subnet.Subnet, show, filters, ids="SubnetIds", missing=subnet.SubnetNotFound)
 
 
 @action("vpc", "ModifySubnetAttribute", subnet.SubnetNotFound)

@@ -54,7 +54,7 @@ def create_vpc(call: Call, given: Parameters) -> Answer:
     return {"Vpc": show(call, vpc.create(call.tx, requested, tagging.given(given)))}
 
 
-@action("vpc", "DescribeVpcs")
+@action("vpc", "DescribeVpcs", vpc.VpcNotFound)
 def describe_vpcs(call: Call, _given: Parameters) -> Answer:
     """List VPCs."""
     filters: Filters[vpc.Vpc] = {
@@ -63,7 +63,7 @@ def describe_vpcs(call: Call, _given: Parameters) -> Answer:
         "cidr-block": lambda one: [str(one.cidr)],
         "is-default": lambda _: flag(value=False),
     }
-    return listed(call, "VpcSet", vpc.Vpc, show, filters, ids="VpcIds")
+    return listed(call, "VpcSet", vpc.Vpc, show, filters, ids="VpcIds", missing=vpc.VpcNotFound)
 
 
 @action("vpc", "ModifyVpcAttribute", vpc.VpcNotFound, vpc.TooManyDnsServers)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from localcloud.rules import (
+    address,
     assistant_cidr,
     havip,
+    key_pair,
     ports,
     refusal,
     route,
@@ -299,6 +301,17 @@ ROWS = [
     Row(havip.TargetNotFound, lambda p: _association(p.havip(), "eni-00000000", "ENI")),
     Row(havip.TargetInOtherSubnet, _instance_in_other_subnet),
     Row(havip.TargetKindUnknown, lambda p: _association(p.havip(), "lb-00000000", "CLB")),
+    row(vpc.VpcNotFound, "vpc:DescribeVpcs", VpcIds=["vpc-00000000"]),
+    row(subnet.SubnetNotFound, "vpc:DescribeSubnets", SubnetIds=["subnet-00000000"]),
+    row(route_table.RouteTableNotFound, "vpc:DescribeRouteTables", RouteTableIds=["rtb-00000000"]),
+    row(security_group.SecurityGroupNotFound, "vpc:DescribeSecurityGroups", SecurityGroupIds=["sg-00000000"]),
+    row(refusal.IdMalformed, "vpc:DescribeVpcs", VpcIds=["vpc-1"]),
+    row(refusal.IdMalformed, "vpc:DescribeHaVips", HaVipIds=["vip-00000000"]),
+    row(refusal.IdMalformed, "vpc:DescribeNatGateways", NatGatewayIds=["nat-"]),
+    row(address.AddressIdMalformed, "vpc:DescribeAddresses", AddressIds=["eip-1"]),
+    row(key_pair.KeyPairIdMalformed, "cvm:DescribeKeyPairs", KeyIds=["key-00000000"]),
+    row(refusal.MissingParameter, "vpc:DescribeVpcs", Filters=[{"Name": "vpc-id"}]),
+    row(refusal.MissingParameter, "cvm:DescribeInstances", Filters=[{"Name": "zone", "Values": []}]),
     row(listing.UnknownFilter, "vpc:DescribeVpcs", Filters=[{"Name": "colour", "Values": ["blue"]}]),
     row(listing.UnknownInstanceFilter, "cvm:DescribeInstances", Filters=[{"Name": "colour", "Values": ["blue"]}]),
     row(
