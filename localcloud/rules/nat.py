@@ -1,13 +1,12 @@
-"""NAT gateways. The changes of their SNAT rules are in snat.py."""
+"""NAT gateways. All traffic of a gateway leaves from its first EIP."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import ClassVar
 
-from localcloud.rules import address_binding, instance, nat_addresses, references, subnet, tag, vpc
+from localcloud.rules import address_binding, nat_addresses, references, subnet, tag, vpc
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.jobs import after, step
 from localcloud.rules.records import Record
@@ -19,19 +18,6 @@ STANDARD = 2  # NatProductVersion of the standard type, which has a fixed size
 MAX_PER_VPC = 3
 CONNECTIONS = (1_000_000, 3_000_000, 10_000_000)
 BANDWIDTHS = (20, 50, 100, 200, 500, 1000, 2000, 5000)
-
-
-@dataclass(frozen=True, slots=True)
-class SnatRule:
-    """The public addresses for outbound traffic of a subnet or an interface."""
-
-    rule_id: str
-    resource_type: str  # SUBNET, NETWORKINTERFACE
-    resource_id: str
-    private_address: str
-    public_addresses: tuple[str, ...]
-    description: str
-    created: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +34,6 @@ class NatGateway(Record):
     connections: int
     product_version: int
     state: str = "PENDING"  # AVAILABLE, UPDATING, DELETING, FAILED
-    rules: tuple[SnatRule, ...] = ()
 
 
 NatGatewayNotFound = rule(
@@ -148,22 +133,9 @@ def add_addresses(tx: Transaction, gateway_id: str, ips: tuple[str, ...], new_ad
 
 
 def remove_addresses(tx: Transaction, gateway_id: str, ips: tuple[str, ...]) -> None:
-    """DisassociateNatGatewayAddress: also remove the EIPs from SNAT rules, and delete rules without an EIP."""
+    """DisassociateNatGatewayAddress."""
     get_ready(tx, gateway_id)
     nat_addresses.release(tx, gateway_id, set(ips))
-    _keep_rules(tx, gateway_id, lambda rule: _without(rule, set(ips)))
-
-
-def _without(rule: SnatRule, removed: set[str]) -> SnatRule | None:
-    kept = tuple(ip for ip in rule.public_addresses if ip not in removed)
-    return replace(rule, public_addresses=kept) if kept else None
-
-
-def _keep_rules(tx: Transaction, gateway_id: str, change: Callable[[SnatRule], SnatRule | None]) -> None:
-    """Change or delete SNAT rules after an EIP or a resource was removed (NAT gateway limits, intl:1015/30230)."""
-    found = get(tx, gateway_id)
-    changed = (change(rule) for rule in found.rules)
-    tx.put(replace(found, rules=tuple(rule for rule in changed if rule is not None)))
 
 
 def delete(tx: Transaction, gateway_id: str) -> None:
@@ -174,14 +146,11 @@ def delete(tx: Transaction, gateway_id: str) -> None:
     after(tx, tx.timing.nat_gateway_s, "nat.settled", gateway_id)
 
 
-def public_address_for(tx: Transaction, gateway_id: str, subnet_id: str) -> IPv4Address | None:
-    """Return the public source address of a subnet: from its SNAT rule, or else the first EIP of the gateway."""
+def public_address(tx: Transaction, gateway_id: str) -> IPv4Address | None:
+    """Return the public source address: the first EIP of the gateway, if it is ready."""
     gateway = tx.find(NatGateway, gateway_id)
     if gateway is None or gateway.state != "AVAILABLE":
         return None
-    for one in gateway.rules:
-        if one.resource_id == subnet_id and one.public_addresses:
-            return IPv4Address(one.public_addresses[0])
     own = nat_addresses.of_gateway(tx, gateway_id)
     return own[0].ip if own else None
 
@@ -189,14 +158,6 @@ def public_address_for(tx: Transaction, gateway_id: str, subnet_id: str) -> IPv4
 @references.uses(vpc.Vpc)
 def _in_vpc(tx: Transaction, vpc_id: str) -> list[str]:
     return [gateway.id for gateway in tx.all(NatGateway) if gateway.vpc_id == vpc_id]
-
-
-@references.on_release(subnet.Subnet)
-@references.on_release(instance.Instance)
-def _resource_deleted(tx: Transaction, deleted: Record) -> None:
-    for gateway in tx.all(NatGateway):
-        if any(rule.resource_id == deleted.id for rule in gateway.rules):
-            _keep_rules(tx, gateway.id, lambda rule: None if rule.resource_id == deleted.id else rule)
 
 
 @references.uses(subnet.Subnet)

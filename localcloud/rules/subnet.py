@@ -166,7 +166,6 @@ def delete(tx: Transaction, subnet_id: str) -> None:
         raise SubnetInUse(subnet_id=subnet_id, user=taken.resource_id)
     for user in references.users(tx, subnet):
         raise SubnetInUse(subnet_id=subnet_id, user=user)
-    references.release(tx, subnet)
     tag.delete(tx, subnet)
 
 

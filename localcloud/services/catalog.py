@@ -32,5 +32,5 @@ def describe_images(call: Call, given: Parameters) -> Answer:
     requested_ids = given.texts("ImageIds")
     rows = [row for row in rows if not requested_ids or row["ImageId"] in requested_ids]
     fields = {"image-id": "ImageId", "image-type": "ImageType", "image-name": "ImageName", "platform": "Platform"}
-    rows = matching(given, rows, fields, UnknownInstanceFilter)
+    rows = matching(given, rows, fields)
     return {"TotalCount": len(rows), "ImageSet": list(page(call, rows))}

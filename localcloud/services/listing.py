@@ -126,12 +126,12 @@ def listed(
     return {"TotalCount": len(found), key: [show(call, one) for one in page(call, found)]}
 
 
-def matching(given: Parameters, rows: list[Answer], fields: Mapping[str, str], refusal: type[Refusal]) -> list[Answer]:
+def matching(given: Parameters, rows: list[Answer], fields: Mapping[str, str]) -> list[Answer]:
     """Return the rows that match all Filters, by the field (a text or a list of texts) that each filter name has."""
     for entry in given.each("Filters"):
         name, values = entry.text("Name"), set(entry.required_texts("Values"))
         if name not in fields:
-            raise refusal(got=name, known=", ".join(fields))
+            raise UnknownInstanceFilter(got=name, known=", ".join(fields))
         rows = [row for row in rows if values & ({at} if isinstance(at := row[fields[name]], str) else set(at))]
     return rows
 

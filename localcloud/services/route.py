@@ -8,7 +8,7 @@ from localcloud.rules.refusal import check_count, documented, rule
 from localcloud.rules.route_table import Route, RouteTable
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import Filters, flag, listed
+from localcloud.services.listing import Filters, UnknownFilter, flag, listed
 from localcloud.services.parameters import Parameters
 
 _ROUTE_RULES = (
@@ -81,7 +81,7 @@ def create_route_table(call: Call, given: Parameters) -> Answer:
     return {"RouteTable": show(call, route_table.create(call.tx, requested, tagging.given(given)))}
 
 
-@action("vpc", "DescribeRouteTables", route_table.RouteTableNotFound)
+@action("vpc", "DescribeRouteTables", route_table.RouteTableNotFound, UnknownFilter)
 def describe_route_tables(call: Call, _given: Parameters) -> Answer:
     """List route tables and their routes."""
     filters: Filters[RouteTable] = {

@@ -6,7 +6,7 @@ from localcloud.rules import route_table, subnet, vpc
 from localcloud.rules.records import beijing_time, changed
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import Filters, flag, listed, page
+from localcloud.services.listing import Filters, UnknownFilter, flag, listed, page
 from localcloud.services.parameters import Parameters
 
 
@@ -48,7 +48,7 @@ def create_subnet(call: Call, given: Parameters) -> Answer:
     return {"Subnet": show(call, subnet.create(call.tx, requested, tagging.given(given)))}
 
 
-@action("vpc", "DescribeSubnets", subnet.SubnetNotFound)
+@action("vpc", "DescribeSubnets", subnet.SubnetNotFound, UnknownFilter)
 def describe_subnets(call: Call, _given: Parameters) -> Answer:
     """List subnets."""
     filters: Filters[subnet.Subnet] = {

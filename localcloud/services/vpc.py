@@ -7,7 +7,7 @@ from localcloud.rules.records import beijing_time, changed
 from localcloud.rules.refusal import documented, rule
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import Filters, flag, listed
+from localcloud.services.listing import Filters, UnknownFilter, flag, listed
 from localcloud.services.parameters import Parameters
 
 NoCidrBlocks = rule(
@@ -54,7 +54,7 @@ def create_vpc(call: Call, given: Parameters) -> Answer:
     return {"Vpc": show(call, vpc.create(call.tx, requested, tagging.given(given)))}
 
 
-@action("vpc", "DescribeVpcs", vpc.VpcNotFound)
+@action("vpc", "DescribeVpcs", vpc.VpcNotFound, UnknownFilter)
 def describe_vpcs(call: Call, _given: Parameters) -> Answer:
     """List VPCs."""
     filters: Filters[vpc.Vpc] = {

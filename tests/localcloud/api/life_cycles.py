@@ -363,26 +363,6 @@ def nat_gateway(client: Client) -> None:
     client("vpc:ResetNatGatewayConnection", NatGatewayId=gateway_id, MaxConcurrentConnection=3000000)
     task = client("vpc:AssociateNatGatewayAddress", NatGatewayId=gateway_id, PublicIpAddresses=[second])["RequestId"]
     wait_until(lambda: client("vpc:DescribeVpcTaskResult", TaskId=task)["Status"], "SUCCESS")
-    rule = {
-        "ResourceId": site.subnet_id,
-        "ResourceType": "SUBNET",
-        "PrivateIpAddress": "10.0.4.0/24",
-        "PublicIpAddresses": [first],
-        "Description": "all",
-    }
-    create = "vpc:CreateNatGatewaySourceIpTranslationNatRule"
-    client(create, NatGatewayId=gateway_id, SourceIpTranslationNatRules=[rule])
-    listing = "vpc:DescribeNatGatewaySourceIpTranslationNatRules"
-    found = client(listing, NatGatewayId=gateway_id, Filters=named("resource-id", site.subnet_id))
-    rule_id = found["SourceIpTranslationNatRuleSet"][0]["NatGatewaySnatId"]
-    assert client(listing, NatGatewayId=gateway_id, Offset=100, Limit=100)["SourceIpTranslationNatRuleSet"] == []
-    changed = rule | {"NatGatewaySnatId": rule_id, "PublicIpAddresses": [second]}
-    change = "vpc:ModifyNatGatewaySourceIpTranslationNatRule"
-    client(change, NatGatewayId=gateway_id, SourceIpTranslationNatRule=changed)
-    exists = "InvalidParameterValue.NatSnatRuleExists"
-    refused(client, exists, create, NatGatewayId=gateway_id, SourceIpTranslationNatRules=[rule])
-    remove = "vpc:DeleteNatGatewaySourceIpTranslationNatRule"
-    client(remove, NatGatewayId=gateway_id, NatGatewaySnatIds=[rule_id])
     client("vpc:DisassociateNatGatewayAddress", NatGatewayId=gateway_id, PublicIpAddresses=[first])
     last = "UnsupportedOperation.PublicIpAddressDisassociate"
     refused(client, last, "vpc:DisassociateNatGatewayAddress", NatGatewayId=gateway_id, PublicIpAddresses=[second])

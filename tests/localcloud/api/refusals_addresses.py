@@ -1,13 +1,13 @@
-"""Requests that violate the rules of EIPs, NAT gateways and SNAT rules."""
+"""Requests that violate the rules of EIPs and NAT gateways."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from localcloud.rules import address, address_binding, address_charge, interface, nat, nat_addresses, snat, subnet, task
+from localcloud.rules import address, address_binding, address_charge, nat, nat_addresses, task
 from localcloud.services import address as addresses
 from tests.localcloud.api.place import Place
-from tests.localcloud.api.refused import Request, Row, eni_of, gateway, other_vpc, row
+from tests.localcloud.api.refused import Request, Row, eni_of, gateway, row
 
 
 def _bind(address_id: str, **target: str) -> Request:
@@ -46,15 +46,6 @@ def _interface_of_a_public_machine(place: Place) -> Request:
     instance_id = _public_machine(place)
     private = place.show(instance_id)["PrivateIpAddresses"][0]
     return _bind(place.eip()[0], NetworkInterfaceId=eni_of(place, instance_id), PrivateIpAddress=private)
-
-
-def _snat_for(place: Place, kind: str, resource_id: str) -> Request:
-    gateway_id, ip = gateway(place)
-    rule = {"ResourceId": resource_id, "ResourceType": kind, "PrivateIpAddress": "", "PublicIpAddresses": [ip]}
-    return "vpc:CreateNatGatewaySourceIpTranslationNatRule", {
-        "NatGatewayId": gateway_id,
-        "SourceIpTranslationNatRules": [rule],
-    }
 
 
 def _release_bound(place: Place) -> Request:
@@ -160,53 +151,6 @@ def _unbound_address(place: Place) -> Request:
     return "vpc:DisassociateNatGatewayAddress", {"NatGatewayId": gateway_id, "PublicIpAddresses": ["203.0.113.250"]}
 
 
-def _snat(gateway_id: str, ip: str, resource: str, kind: str = "SUBNET", private: str = "") -> Request:
-    rule = {"ResourceId": resource, "ResourceType": kind, "PrivateIpAddress": private, "PublicIpAddresses": [ip]}
-    return "vpc:CreateNatGatewaySourceIpTranslationNatRule", {
-        "NatGatewayId": gateway_id,
-        "SourceIpTranslationNatRules": [rule],
-    }
-
-
-def _snat_twice(place: Place) -> Request:
-    gateway_id, ip = gateway(place)
-    target, parameters = _snat(gateway_id, ip, place.subnet_id)
-    place.call(target, **parameters)
-    return target, parameters
-
-
-def _snat_for_another_range(place: Place) -> Request:
-    gateway_id, ip = gateway(place)
-    target, parameters = _snat(gateway_id, ip, place.subnet_id)
-    place.call(target, **parameters)
-    listed = place.call("vpc:DescribeNatGatewaySourceIpTranslationNatRules", NatGatewayId=gateway_id)
-    made = listed["SourceIpTranslationNatRuleSet"][0]
-    names = ("NatGatewaySnatId", "ResourceId", "ResourceType", "PublicIpAddresses")
-    rule = {name: made[name] for name in names} | {"PrivateIpAddress": "10.0.4.99"}
-    return "vpc:ModifyNatGatewaySourceIpTranslationNatRule", {
-        "NatGatewayId": gateway_id,
-        "SourceIpTranslationNatRule": rule,
-    }
-
-
-def _full_snat(place: Place) -> Request:
-    gateway_id, ip = gateway(place)
-    for number in range(snat.LIMIT):
-        target, parameters = _snat(gateway_id, ip, place.subnet_id, private=f"10.0.4.{number}")
-        place.call(target, **parameters)
-    return _snat(gateway_id, ip, place.subnet_id, private="10.0.4.250")
-
-
-def _snat_of_other_vpc(place: Place) -> Request:
-    gateway_id, ip = gateway(place)
-    return _snat(gateway_id, ip, other_vpc(place)[1])
-
-
-def _snat_with_unbound_address(place: Place) -> Request:
-    gateway_id, _ = gateway(place)
-    return _snat(gateway_id, "203.0.113.250", place.subnet_id)
-
-
 ROWS = [
     row(address.AddressNotFound, "vpc:ReleaseAddresses", AddressIds=["eip-00000000"]),
     row(address.AddressIdMalformed, "vpc:ReleaseAddresses", AddressIds=["eip-1"]),
@@ -286,18 +230,4 @@ ROWS = [
     Row(nat_addresses.GatewayAddressQuota, _quota_used_before_gateway),
     Row(nat_addresses.LastAddressRequired, _last_address),
     Row(nat_addresses.AddressToReleaseNotFound, _unbound_address),
-    Row(interface.InterfaceNotFound, lambda p: _snat_for(p, "NETWORKINTERFACE", "eni-00000000")),
-    Row(subnet.SubnetNotFound, lambda p: _snat_for(p, "SUBNET", "subnet-00000000")),
-    Row(snat.SnatRuleExists, _snat_twice),
-    Row(snat.SnatRuleFixed, _snat_for_another_range),
-    Row(snat.SnatRuleQuota, _full_snat),
-    Row(snat.SnatOfOtherVpc, _snat_of_other_vpc),
-    Row(snat.AddressNotOnGateway, _snat_with_unbound_address),
-    Row(
-        snat.SnatRuleNotFound,
-        lambda p: (
-            "vpc:DeleteNatGatewaySourceIpTranslationNatRule",
-            {"NatGatewayId": gateway(p)[0], "NatGatewaySnatIds": ["snat-00000000"]},
-        ),
-    ),
 ]
