@@ -14,7 +14,8 @@ from localcloud.rules.refusal import InvalidParameterValue, check_bytes, documen
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
-STANDARD = 2  # NatProductVersion of the standard type, which has a fixed size
+TRADITIONAL, STANDARD = 1, 2  # NatProductVersion; the standard type has a fixed size
+STANDARD_MBPS, STANDARD_CONNECTIONS = 5000, 2_000_000
 MAX_PER_VPC = 3
 CONNECTIONS = (1_000_000, 3_000_000, 10_000_000)
 BANDWIDTHS = (20, 50, 100, 200, 500, 1000, 2000, 5000)
@@ -75,7 +76,7 @@ def create(
     if requested.zone not in ZONES[tx.region]:
         raise GatewayZoneUnknown(got=requested.zone, region=tx.region)
     if requested.product_version == STANDARD:
-        requested = replace(requested, bandwidth_mbps=5000, connections=2_000_000)
+        requested = replace(requested, bandwidth_mbps=STANDARD_MBPS, connections=STANDARD_CONNECTIONS)
     _check(requested)
     if not ips and new_addresses < 1:
         raise NatGatewayNeedsAddress
@@ -89,11 +90,11 @@ def create(
 
 def _check(gateway: NatGateway) -> None:
     check_bytes("NatGatewayName", gateway.name, NAME_LIMIT)
-    if gateway.product_version == STANDARD:
-        return
+    fixed = gateway.product_version == STANDARD
     for name, value, allowed in (
-        ("InternetMaxBandwidthOut", gateway.bandwidth_mbps, BANDWIDTHS),
-        ("MaxConcurrentConnection", gateway.connections, CONNECTIONS),
+        ("NatProductVersion", gateway.product_version, (TRADITIONAL, STANDARD)),
+        ("InternetMaxBandwidthOut", gateway.bandwidth_mbps, (STANDARD_MBPS,) if fixed else BANDWIDTHS),
+        ("MaxConcurrentConnection", gateway.connections, (STANDARD_CONNECTIONS,) if fixed else CONNECTIONS),
     ):
         if value not in allowed:
             raise InvalidParameterValue(name=name, value=value, expected=f"one of {allowed}")
@@ -121,7 +122,9 @@ def get_ready(tx: Transaction, gateway_id: str) -> NatGateway:
 
 
 def change(tx: Transaction, changed: NatGateway) -> None:
-    """ModifyNatGatewayAttribute, ResetNatGatewayConnection."""
+    """ModifyNatGatewayAttribute (215/36715), ResetNatGatewayConnection."""
+    if not changed.name:
+        raise InvalidParameterValue(name="NatGatewayName", value="", expected="a name of 1 to 60 characters")
     _check(changed)
     tx.put(changed)
 

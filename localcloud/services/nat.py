@@ -6,6 +6,7 @@ from localcloud.rules import address, address_binding, nat, nat_addresses, task,
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.nat import NatGateway
 from localcloud.rules.records import beijing_time, changed
+from localcloud.rules.refusal import MissingParameter
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import Filters, UnknownFilter, listed
@@ -65,9 +66,13 @@ def create_nat_gateway(call: Call, given: Parameters) -> Answer:
         connections=given.integer_or("MaxConcurrentConnection", 1_000_000),
         product_version=given.find_integer("NatProductVersion") or 1,
     )
-    ips, new_addresses = given.texts("PublicIpAddresses"), given.integer_or("AddressCount", 0)
-    made = nat.create(call.tx, requested, ips, new_addresses, tagging.given(given))
+    made = nat.create(call.tx, requested, *_addresses(given), tagging.given(given))
     return {"NatGatewaySet": [show(call, made)], "TotalCount": 1}
+
+
+def _addresses(given: Parameters) -> tuple[tuple[str, ...], int]:
+    """Return the existing EIPs of a request, and the number of new ones."""
+    return given.texts("PublicIpAddresses"), given.integer_in("AddressCount", 0, address.QUOTA, default=0)
 
 
 @action("vpc", "DescribeNatGateways", UnknownFilter)
@@ -100,12 +105,10 @@ def reset_nat_gateway_connection(call: Call, given: Parameters) -> None:
 @action("vpc", "AssociateNatGatewayAddress", *_ONE, *_TAKING)
 def associate_nat_gateway_address(call: Call, given: Parameters) -> None:
     """Bind more EIPs to a NAT gateway. The RequestId is the task ID."""
-    nat.add_addresses(
-        call.tx,
-        given.resource_id("NatGatewayId", "nat"),
-        given.texts("PublicIpAddresses"),
-        given.find_integer("AddressCount") or 0,
-    )
+    ips, new = _addresses(given)
+    if not ips and not new:
+        raise MissingParameter(name="PublicIpAddresses")
+    nat.add_addresses(call.tx, given.resource_id("NatGatewayId", "nat"), ips, new)
     task.begin(call.tx, call.tx.timing.address_s, task_id=call.request_id)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcloud.rules import address, address_binding, address_charge, nat, nat_addresses, task
+from localcloud.rules import address, address_binding, address_charge, nat, nat_addresses, refusal, task
 from localcloud.services import address as addresses
 from tests.localcloud.api.place import Place
 from tests.localcloud.api.refused import Request, Row, eni_of, gateway, row
@@ -151,6 +151,20 @@ def _unbound_address(place: Place) -> Request:
     return "vpc:DisassociateNatGatewayAddress", {"NatGatewayId": gateway_id, "PublicIpAddresses": ["203.0.113.250"]}
 
 
+def _rename_gateway(place: Place, name: str) -> Request:
+    return "vpc:ModifyNatGatewayAttribute", {"NatGatewayId": gateway(place)[0], "NatGatewayName": name}
+
+
+def _associate_a_negative_count(place: Place) -> Request:
+    return "vpc:AssociateNatGatewayAddress", {"NatGatewayId": gateway(place)[0], "AddressCount": -1}
+
+
+def _standard_gateway_with_other_size(place: Place) -> Request:
+    target, parameters = _nat(place, AddressCount=1, NatProductVersion=2)
+    made = place.call(target, **parameters)["NatGatewaySet"][0]
+    return "vpc:ModifyNatGatewayAttribute", {"NatGatewayId": made["NatGatewayId"], "InternetMaxBandwidthOut": 200}
+
+
 ROWS = [
     row(address.AddressNotFound, "vpc:ReleaseAddresses", AddressIds=["eip-00000000"]),
     row(address.AddressIdMalformed, "vpc:ReleaseAddresses", AddressIds=["eip-1"]),
@@ -224,6 +238,12 @@ ROWS = [
     Row(nat.NatGatewayQuota, _full_gateways),
     Row(nat.NatGatewayNeedsAddress, _nat),
     Row(nat.GatewayZoneUnknown, lambda p: _nat(p, AddressCount=1, Zone="ap-shanghai-2")),
+    Row(refusal.ParameterOutOfRange, lambda p: _nat(p, PublicIpAddresses=[p.eip()[1]], AddressCount=-1)),
+    Row(refusal.InvalidParameterValue, lambda p: _nat(p, AddressCount=1, NatProductVersion=3)),
+    Row(refusal.InvalidParameterValue, _standard_gateway_with_other_size),
+    Row(refusal.InvalidParameterValue, lambda p: _rename_gateway(p, "")),
+    Row(refusal.MissingParameter, lambda p: ("vpc:AssociateNatGatewayAddress", {"NatGatewayId": gateway(p)[0]})),
+    Row(refusal.ParameterOutOfRange, _associate_a_negative_count),
     Row(nat_addresses.TooManyGatewayAddresses, lambda p: _nat(p, AddressCount=11)),
     Row(nat_addresses.GatewayAddressNotFound, lambda p: _nat(p, PublicIpAddresses=["203.0.113.250"])),
     Row(nat_addresses.AddressNotBilledByTraffic, _gateway_with_eip_billed_by_bandwidth),
