@@ -16,6 +16,7 @@ RATES: dict[tuple[str, str], tuple[int, str]] = {
     ("cvm", "ModifyInstancesAttribute"): (10, "213/15739"),
     ("cvm", "ModifyInstancesProject"): (10, "213/15746"),
     ("cvm", "ModifyKeyPairAttribute"): (10, "213/15701"),
+    ("cvm", "ResetInstancesInternetMaxBandwidth"): (10, "213/15721"),
     ("cvm", "ResetInstancesType"): (10, "213/15744"),
     ("cvm", "ResizeInstanceDisks"): (10, "213/15731"),
     ("cvm", "RunInstances"): (10, "213/15730"),

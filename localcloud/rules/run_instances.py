@@ -76,6 +76,7 @@ def _check_disks(request: RunRequest) -> None:
         if requested.type not in disk_types.SIZES:
             raise disk_types.DiskUnavailable(got=requested.type)
         disk_types.check_name(requested.name, disk_types.NAME_LIMIT_AT_CREATION)
+        disk_types.check_throughput(requested.type, requested.throughput)
     disk_types.check_system_size(request.system_disk.size_gib)
     for data in request.data_disks:
         if data.type == "CLOUD_SSD" and data.size_gib < disk_types.SIZES["CLOUD_SSD"][0]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from localcloud.rules import address, disk, instance, interface
 from localcloud.rules.instance import Instance
 from localcloud.rules.records import iso_time
+from localcloud.rules.refusal import InvalidParameterValue
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import Filters, UnknownInstanceFilter, listed
@@ -116,7 +117,9 @@ def describe_instances(call: Call, _given: Parameters) -> Answer:
 @action("cvm", "DescribeInstancesAttributes", instance.InstanceNotFound, instance.InstanceIdMalformed)
 def describe_instances_attributes(call: Call, given: Parameters) -> Answer:
     """Return the user data of instances."""
-    given.required_texts("Attributes")
+    for name in given.required_texts("Attributes"):
+        if name != "UserData":
+            raise InvalidParameterValue(name="Attributes", value=name, expected="UserData")
     rows = [
         {"InstanceId": one.id, "Attributes": {"UserData": one.user_data}}
         for one in (instance.get(call.tx, instance_id) for instance_id in given.required_texts("InstanceIds"))

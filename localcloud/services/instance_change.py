@@ -219,7 +219,8 @@ def modify_instances_attribute(call: Call, given: Parameters) -> None:
         "cam_role_name": given.find_text("CamRoleName"),
     }
     for instance_id in ids:
-        instance_change.modify(call.tx, instance_id, attributes, given.texts("SecurityGroups"))
+        groups = given.texts("SecurityGroups") if "SecurityGroups" in given else None
+        instance_change.modify(call.tx, instance_id, attributes, groups)
 
 
 @action(
@@ -232,7 +233,7 @@ def modify_instances_attribute(call: Call, given: Parameters) -> None:
 )
 def modify_instances_disaster_recover_group(call: Call, given: Parameters) -> None:
     """Move instances to another placement group, or remove them from their group."""
-    group_id = given.find_text("DisasterRecoverGroupId") or ""
+    group_id = given.find_text("DisasterRecoverGroupId") or "".join(given.texts("DisasterRecoverGroupIds", limit=1))
     instance_change.change_placement(call.tx, given.required_texts("InstanceIds"), group_id)
 
 

@@ -128,8 +128,11 @@ def listed(
 
 def matching(given: Parameters, rows: list[Answer], fields: Mapping[str, str]) -> list[Answer]:
     """Return the rows that match all Filters, by the field (a text or a list of texts) that each filter name has."""
-    for entry in given.each("Filters"):
+    filters = given.each("Filters")
+    _check_filters(UnknownInstanceFilter, "Filters", len(filters), FILTERS)
+    for entry in filters:
         name, values = entry.text("Name"), set(entry.required_texts("Values"))
+        _check_filters(UnknownInstanceFilter, name, len(values), _VALUES_OF_INSTANCES)
         if name not in fields:
             raise UnknownInstanceFilter(got=name, known=", ".join(fields))
         rows = [row for row in rows if values & ({at} if isinstance(at := row[fields[name]], str) else set(at))]

@@ -271,6 +271,9 @@ def instance(client: Client) -> None:
     site.until_settled(instance_id, "RUNNING")
     client("cvm:ModifyInstancesDisasterRecoverGroup", InstanceIds=[instance_id], DisasterRecoverGroupId="")
     site.until_settled(instance_id, "RUNNING")
+    client("cvm:ModifyInstancesDisasterRecoverGroup", InstanceIds=[instance_id], DisasterRecoverGroupIds=[group_id])
+    site.until_settled(instance_id, "RUNNING")
+    assert site.show(instance_id)["DisasterRecoverGroupId"] == group_id
     client("cvm:ModifyInstancesProject", InstanceIds=[instance_id], ProjectId=7)
     assert client("cvm:DescribeInstances", Filters=named("project-id", "7"))["TotalCount"] == 1
     other = client("vpc:CreateSecurityGroup", GroupName="other", GroupDescription="")["SecurityGroup"]
@@ -389,8 +392,9 @@ def disk(client: Client) -> None:
     client("cbs:ResizeDisk", DiskId=disk_id, DiskSize=60)
     wait_until(state, "ATTACHED")
     refused(client, "InvalidParameterValue", "cbs:ResizeDisk", DiskId=disk_id, DiskSize=50)
-    client("cbs:ModifyDiskAttributes", DiskIds=[disk_id], DiskName="store")
-    found = client("cbs:DescribeDisks", Filters=named("disk-name", "store") + named("disk-usage", "DATA_DISK"))
+    client("cbs:ModifyDiskAttributes", DiskIds=[disk_id], DiskName="store", ProjectId=7)
+    filters = named("disk-name", "store") + named("disk-usage", "DATA_DISK") + named("project-id", "7")
+    found = client("cbs:DescribeDisks", Filters=filters)
     assert [row["DiskSize"] for row in found["DiskSet"]] == [60]
 
     client("cbs:DetachDisks", DiskIds=[disk_id])

@@ -170,6 +170,7 @@ ROWS = [
     row(address.AddressIdMalformed, "vpc:ReleaseAddresses", AddressIds=["eip-1"]),
     Row(address.AddressQuota, _quota_used),
     Row(address.DailyAddressQuota, _daily_quota_used),
+    row(refusal.InvalidParameterValue, "vpc:AllocateAddresses", InternetServiceProvider="T-COM"),
     row(address.NameMalformed, "vpc:AllocateAddresses", AddressName="the address"),
     Row(
         address.NameTooLong,

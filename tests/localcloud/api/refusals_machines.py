@@ -91,6 +91,12 @@ def _resize_disks(place: Place, **parameters: Any) -> Request:
     return "cvm:ResizeInstanceDisks", {"InstanceId": place.machine(), "ForceStop": True, **parameters}
 
 
+def _other_bandwidth_charge_type(place: Place) -> Request:
+    instance_id = place.machine(InternetAccessible={"InternetMaxBandwidthOut": 5, "PublicIpAssigned": True})
+    internet = {"InternetMaxBandwidthOut": 5, "InternetChargeType": "BANDWIDTH_POSTPAID_BY_HOUR"}
+    return "cvm:ResetInstancesInternetMaxBandwidth", {"InstanceIds": [instance_id], "InternetAccessible": internet}
+
+
 def _tagged(place: Place, *tags: tuple[str, str]) -> Request:
     given = [{"Key": key, "Value": value} for key, value in tags]
     return run(place, TagSpecification=[{"ResourceType": "instance", "Tags": given}])
@@ -138,6 +144,24 @@ ROWS = [
         lambda p: run(p, InternetAccessible={"PublicIpAssigned": True, "InternetMaxBandwidthOut": 0}),
     ),
     Row(refusal.ParameterOutOfRange, lambda p: run(p, InternetAccessible={"InternetMaxBandwidthOut": 101})),
+    *(
+        Row(
+            refusal.InvalidParameterValue,
+            lambda p, kind=kind: run(p, InternetAccessible={"InternetMaxBandwidthOut": 5, "InternetChargeType": kind}),
+        )
+        for kind in ("FREE", "BANDWIDTH_PREPAID", "BANDWIDTH_PACKAGE")
+    ),
+    Row(refusal.ParameterOutOfRange, lambda p: run(p, MinCount=2)),
+    Row(refusal.InvalidParameterValue, _other_bandwidth_charge_type),
+    Row(
+        refusal.InvalidParameterValue,
+        lambda p: ("cvm:DescribeInstancesAttributes", {"InstanceIds": [p.machine()], "Attributes": ["Password"]}),
+    ),
+    Row(instance.TooManyGroups, lambda p: _modify(p, SecurityGroups=[])),
+    Row(
+        disk_types.ThroughputNotSupported,
+        lambda p: run(p, DataDisks=[DATA_DISK | {"ThroughputPerformance": 100}]),
+    ),
     Row(refusal.TooManyValues, lambda p: run(p, DisasterRecoverGroupIds=[spread(p), spread(p)])),
     Row(refusal.TooManyValues, lambda p: run(p, DataDisks=[DATA_DISK] * 21)),
     Row(disk_types.DiskUnavailable, lambda p: run(p, DataDisks=[{"DiskSize": 50}])),
@@ -206,6 +230,7 @@ ROWS = [
             {"InstanceId": p.machine(), "SystemDisk": {"DiskSize": 20}, "ForceStop": True},
         ),
     ),
+    Row(instance_change.SystemDiskShrinks, lambda p: _resize_disks(p, SystemDisk={"DiskSize": 50})),
     Row(client_token.ClientTokenTooLong, lambda p: run(p, ClientToken="x" * 65)),
     Row(refusal.ClientTokenReused, _reused_token),
     row(refusal.TooManyValues, "cvm:StopInstances", InstanceIds=["ins-00000000"] * 101),
