@@ -188,10 +188,10 @@ def resize_system_disk(
     found = instance_state.get_changeable(tx, instance_id)
     present = disk.get(tx, found.system_disk_id)
     size_gib = present.size_gib if size_gib is None else size_gib
-    if size_gib <= present.size_gib:
-        raise SystemDiskShrinks(instance_id=instance_id, present=present.size_gib, size=size_gib)
     if kind is not None and kind != present.type:
         raise SystemDiskTypeNotChangeable(instance_id=instance_id, present=present.type)
+    if size_gib <= present.size_gib:
+        raise SystemDiskShrinks(instance_id=instance_id, present=present.size_gib, size=size_gib)
     disk_types.check_system_size(size_gib)
     tx.put(replace(present, size_gib=size_gib))
     _restart_with(tx, found, "ResizeInstanceDisks", force=force)
