@@ -8,7 +8,7 @@ from dataclasses import replace
 from localcloud.rules import disk, disk_types, instance, instance_attributes, key_pair, placement
 from localcloud.rules.instance import Instance
 from localcloud.rules.refusal import InvalidParameterValue, assumed, documented, rule
-from localcloud.rules.run_instances import PublicAddressWithoutBandwidth, RunRequest, run_instance
+from localcloud.rules.run_instances import PublicAddressWithoutBandwidth, RunRequest, check, run_instance
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.parameters import Parameters
@@ -84,6 +84,8 @@ def run_instances(call: Call, given: Parameters) -> Answer:
     given.integer_in("MinCount", 1, count, default=1)
     requests = [_run_request(call, number, count) for number in range(count)]
     if given.flag("DryRun"):
+        for request in requests:
+            check(call.tx, request, arriving=count)
         return {"InstanceIdSet": []}
     return {"InstanceIdSet": [run_instance(call.tx, request, call.request_id).id for request in requests]}
 

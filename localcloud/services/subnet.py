@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from localcloud.rules import route_table, subnet, vpc
 from localcloud.rules.records import beijing_time, changed
+from localcloud.rules.refusal import check_count
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import Filters, UnknownFilter, flag, listed, page
@@ -96,7 +97,8 @@ def describe_used_ip_address(call: Call, given: Parameters) -> Answer:
     owner = vpc.get(call.tx, given.resource_id("VpcId", "vpc"))
     only = given.find_text("SubnetId")
     places = [subnet.get(call.tx, only)] if only else subnet.in_vpc(call.tx, owner.id)
-    requested = set(given.texts("IpAddresses"))
+    check_count("IpAddresses", len(given.texts("IpAddresses")))
+    requested = {str(address) for address in given.addresses("IpAddresses")}
     rows = [
         {
             "VpcId": owner.id,

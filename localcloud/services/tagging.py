@@ -51,6 +51,8 @@ def given(parameters: Parameters, name: str = "Tags") -> tag.Tags:
     for entry in parameters.each(name):
         key = entry.find_text("Key") if "Key" in entry else entry.find_text("TagKey")
         value = entry.find_text("Value") if "Value" in entry else entry.find_text("TagValue")
+        if key in tags:
+            raise tag.TagDuplicate(key=key)
         tags[key or ""] = value or ""
     return tags
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.rules import assistant_cidr, vpc
+from localcloud.rules import assistant_cidr, tag, vpc
 from localcloud.rules.records import beijing_time, changed
 from localcloud.rules.refusal import documented, rule
 from localcloud.services import tagging
@@ -41,7 +41,7 @@ def _dns_servers(given: Parameters) -> tuple[str, ...]:
     return tuple(str(server) for server in given.addresses("DnsServers"))
 
 
-@action("vpc", "CreateVpc", vpc.VpcCidrNotPrivate, vpc.VpcQuota, vpc.TooManyDnsServers)
+@action("vpc", "CreateVpc", vpc.VpcCidrNotPrivate, vpc.VpcQuota, vpc.TooManyDnsServers, *tag.RULES)
 def create_vpc(call: Call, given: Parameters) -> Answer:
     """Create a VPC with its main route table."""
     requested = vpc.Vpc(

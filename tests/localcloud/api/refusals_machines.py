@@ -45,6 +45,21 @@ def _run_at(place: Place, address: str, subnet_id: str = "", vpc_id: str = "") -
     return run(place, VirtualPrivateCloud=network)
 
 
+def _dry(request: Request) -> Request:
+    return request[0], request[1] | {"DryRun": True}
+
+
+def _run_in_small_subnet(place: Place, count: int) -> Request:
+    network = {"VpcId": place.vpc_id, "SubnetId": other_subnet(place, cidr="10.0.9.0/28")}
+    return run(place, VirtualPrivateCloud=network, InstanceCount=count)
+
+
+def _two_instances_to_one_address(place: Place) -> Request:
+    network = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "PrivateIpAddresses": ["10.0.4.99"]}
+    ids = [place.machine(), place.machine()]
+    return "cvm:ModifyInstancesVpcAttribute", {"InstanceIds": ids, "VirtualPrivateCloud": network}
+
+
 def _address_in_use(place: Place) -> Request:
     place.machine(address="10.0.4.20")
     return _run_at(place, "10.0.4.20")
@@ -59,10 +74,9 @@ def _full(place: Place) -> Request:
 
 
 def _no_address_left(place: Place) -> Request:
-    network = {"VpcId": place.vpc_id, "SubnetId": other_subnet(place, cidr="10.0.9.0/28")}
-    target, parameters = run(place, VirtualPrivateCloud=network)
-    place.call(target, **parameters, InstanceCount=13)
-    return target, parameters
+    target, parameters = _run_in_small_subnet(place, 13)
+    place.call(target, **parameters)
+    return target, parameters | {"InstanceCount": 1}
 
 
 def _stopped(place: Place, **parameters: Any) -> str:
@@ -124,6 +138,11 @@ ROWS = [
     Row(instance.ImageIdMalformed, lambda p: run(p, ImageId="debian")),
     Row(instance.InstanceTypeUnknown, lambda p: run(p, InstanceType="S5.HUGE")),
     Row(instance.SubnetNotExist, lambda p: _run_at(p, "10.0.4.9", "subnet-00000000")),
+    Row(instance.SubnetNotExist, lambda p: _dry(_run_at(p, "10.0.4.9", "subnet-00000000"))),
+    Row(instance.InstanceQuota, lambda p: _dry(run(p, InstanceCount=instance.QUOTA + 1))),
+    Row(placement.PlacementGroupFull, lambda p: _dry(run(p, InstanceCount=51, DisasterRecoverGroupIds=[spread(p)]))),
+    Row(instance.NoAddressLeft, lambda p: _dry(_run_in_small_subnet(p, 14))),
+    Row(refusal.InvalidParameterValue, _two_instances_to_one_address),
     Row(instance.SubnetNotInVpc, lambda p: _run_at(p, "10.0.4.9", vpc_id=other_vpc(p)[0])),
     Row(instance.SubnetInOtherZone, lambda p: _run_at(p, "10.0.5.9", other_subnet(p, "ap-guangzhou-3"))),
     Row(instance.AddressNotInSubnet, lambda p: _run_at(p, "10.0.5.20")),

@@ -15,9 +15,10 @@ from localcloud.rules import (
     route_table,
     security_group,
     subnet,
+    tag,
     vpc,
 )
-from localcloud.services import listing
+from localcloud.services import listing, parameters
 from localcloud.services import route as routes
 from localcloud.services import security_group_policy as groups
 from localcloud.services import vpc as vpcs
@@ -157,6 +158,10 @@ def _address_of_an_instance(place: Place) -> Request:
     return _havip_at(place, "10.0.4.20")
 
 
+def _tag(value: str) -> dict[str, str]:
+    return {"Key": "env", "Value": value}
+
+
 def _full_havips(place: Place) -> Request:
     for _ in range(havip.MAX_PER_VPC):
         place.havip()
@@ -206,6 +211,15 @@ ROWS = [
     row(vpc.VpcCidrNotPrivate, "vpc:CreateVpc", VpcName="v", CidrBlock="8.8.0.0/16"),
     row(vpc.TooManyDnsServers, "vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16", DnsServers=["1.1.1.1"] * 5),
     row(refusal.ParameterTooLong, "vpc:CreateVpc", VpcName="网" * 21, CidrBlock="10.0.0.0/16"),
+    row(tag.TagDuplicate, "vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16", Tags=[_tag("x"), _tag("y")]),
+    Row(
+        refusal.TooManyValues,
+        lambda p: ("vpc:DescribeUsedIpAddress", {"VpcId": p.vpc_id, "IpAddresses": ["10.0.4.9"] * 101}),
+    ),
+    Row(
+        parameters.AddressMalformed,
+        lambda p: ("vpc:DescribeUsedIpAddress", {"VpcId": p.vpc_id, "IpAddresses": ["10.0.4"]}),
+    ),
     Row(vpc.VpcQuota, _full_vpcs),
     Row(vpc.VpcInUse, lambda p: ("vpc:DeleteVpc", {"VpcId": p.vpc_id})),
     Row(
@@ -275,6 +289,7 @@ ROWS = [
     ),
     Row(ports.PortMalformed, lambda p: _replace(p, policies(_ANY | {"Port": "80-"}))),
     Row(groups.PortWithoutProtocol, lambda p: _replace(p, policies(_ANY | {"Protocol": "ICMP"}))),
+    Row(refusal.ParameterTooLong, lambda p: _replace(p, policies(_ANY | {"PolicyDescription": "x" * 101}))),
     Row(
         groups.Ipv6NeedsIcmpV6,
         lambda p: _replace(p, policies({"Protocol": "ICMP", "Ipv6CidrBlock": "::/0"})),
