@@ -143,7 +143,7 @@ def _bound_policy(place: Place) -> Request:
 
 
 def _bound_twice(place: Place) -> Request:
-    given = {"AutoSnapshotPolicyId": _policy(place), "DiskIds": [refused.disk(place)]}
+    given: dict[str, Any] = {"AutoSnapshotPolicyId": _policy(place), "DiskIds": [refused.disk(place)]}
     place.call("cbs:BindAutoSnapshotPolicy", **given)
     return "cbs:BindAutoSnapshotPolicy", given
 
