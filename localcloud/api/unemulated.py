@@ -12,6 +12,7 @@ _LIMITED_BANDWIDTH = (
 )
 _INTERNET = "BandwidthPackageId IPv4AddressType IPv6AddressType AntiDDoSPackageId InternetServiceProvider=BGP"
 _NETWORK = "VirtualPrivateCloud.AsVpcGateway VirtualPrivateCloud.Ipv6AddressCount"
+_NOTICES = "HierarchicalNotices NoticeContentTmplBindInfos"
 _SCHEDULE = "IsPermanent Policy.DayOfMonth Policy.IntervalDays"
 
 
@@ -49,6 +50,15 @@ TABLE: Mapping[str, str] = {
     "CreateRoutes": "Routes.DestinationIpv6CidrBlock Routes.CdcId",
     "CreateSubnet": "StackType Ipv6CidrBlock CdcId",
     "CreateVpc": "StackType Ipv6CidrBlock AddressType",
+    "BindingPolicyObject": "InstanceGroupId EbSubject EbEventFlag",
+    "CreateAlarmPolicy": f"ConditionTemplateId Filter GroupBy IsBindAll LogAlarmReqInfo EbSubject {_NOTICES}",
+    "DescribeAlarmNotices": "OwnerUid ReceiverType UserIds GroupIds Tags OnCallFormIDs",
+    "DescribeAlarmPolicies": "Dimensions ReceiverUids ReceiverGroups PolicyType ProjectIds RuleTypes Enable "
+    "NotBindingNoticeRule InstanceGroupId NeedCorrespondence TriggerTasks OneClickPolicyType NotBindAll "
+    "NotInstanceGroup Tags PromInsId ReceiverOnCallFormIDs NoticeContentTmplIDs IsPredefined",
+    "DescribeBindingPolicyObjectList": "Dimensions",
+    "ModifyAlarmPolicyCondition": "ConditionTemplateId Filter GroupBy LogAlarmReqInfo EbSubject",
+    "ModifyAlarmPolicyNotice": _NOTICES,
     "DisassociateAddress": "ReallocateNormalPublicIp",
     "ModifyAddressAttribute": "EipDirectConnection EipVisibleOnEni",
     "ModifyAddressesBandwidth": "StartTime EndTime",
@@ -63,8 +73,14 @@ def check(action: str, parameters: Mapping[str, Any]) -> None:
     for entry in TABLE.get(action, "").split():
         path, _, default = entry.partition("=")
         for value in _values(parameters, path.split(".")):
-            if value and str(value).lower() not in {"false", default.lower()}:
+            if _is_on(value, {"false", default.lower()}):
                 raise ParameterNotEmulated(name=path, value=value)
+
+
+def _is_on(value: Any, off: set[str]) -> bool:
+    if isinstance(value, Mapping):
+        return any(_is_on(member, off) for member in cast("Mapping[str, Any]", value).values())
+    return bool(value) and str(value).lower() not in off
 
 
 def _values(given: Any, path: Sequence[str]) -> Iterator[Any]:

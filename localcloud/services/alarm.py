@@ -102,7 +102,8 @@ def describe_alarm_policies(call: Call, given: Parameters) -> Answer:
         and (not namespaces or policy.namespace in namespaces)
         and (not sent or sent & set(policy.notice_ids))
     ]
-    return {"TotalCount": len(found), "Policies": [_show(call, policy) for policy in numbered_page(given, found)]}
+    rows = [_show(call, policy) for policy in numbered_page(given, found, highest=100)]
+    return {"TotalCount": len(found), "Policies": rows}
 
 
 def _change(call: Call, policy_id: str, attributes: Mapping[str, object]) -> None:
@@ -170,7 +171,7 @@ def binding_policy_object(call: Call, given: Parameters) -> None:
     """Bind objects to an alarm policy."""
     pairs = tuple(
         (entry.text("Region"), entry.find_text("Dimensions") or entry.find_text("EventDimensions") or "")
-        for entry in given.each("Dimensions")
+        for entry in given.required_each("Dimensions")
     )
     for region, _ in pairs:
         if region not in REGIONS.values():

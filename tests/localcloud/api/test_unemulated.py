@@ -43,4 +43,5 @@ def test_the_default_of_such_a_parameter_is_accepted(place: Place) -> None:
     place.machine(
         InternetAccessible={"InternetServiceProvider": "BGP", "BandwidthPackageId": ""},
         LoginSettings={"KeepImageLogin": "FALSE"},
+        InstanceMarketOptions={"MarketType": ""},
     )
