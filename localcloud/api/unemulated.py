@@ -12,6 +12,7 @@ _LIMITED_BANDWIDTH = (
 )
 _INTERNET = "BandwidthPackageId IPv4AddressType IPv6AddressType AntiDDoSPackageId InternetServiceProvider=BGP"
 _NETWORK = "VirtualPrivateCloud.AsVpcGateway VirtualPrivateCloud.Ipv6AddressCount"
+_CONDITION = "ConditionTemplateId Filter GroupBy LogAlarmReqInfo EbSubject"
 _NOTICES = "HierarchicalNotices NoticeContentTmplBindInfos"
 _SCHEDULE = "IsPermanent Policy.DayOfMonth Policy.IntervalDays"
 
@@ -51,13 +52,13 @@ TABLE: Mapping[str, str] = {
     "CreateSubnet": "StackType Ipv6CidrBlock CdcId",
     "CreateVpc": "StackType Ipv6CidrBlock AddressType",
     "BindingPolicyObject": "InstanceGroupId EbSubject EbEventFlag",
-    "CreateAlarmPolicy": f"ConditionTemplateId Filter GroupBy IsBindAll LogAlarmReqInfo EbSubject {_NOTICES}",
+    "CreateAlarmPolicy": f"{_CONDITION} IsBindAll TriggerTasks {_NOTICES}",
     "DescribeAlarmNotices": "OwnerUid ReceiverType UserIds GroupIds Tags OnCallFormIDs",
     "DescribeAlarmPolicies": "Dimensions ReceiverUids ReceiverGroups PolicyType ProjectIds RuleTypes Enable "
     "NotBindingNoticeRule InstanceGroupId NeedCorrespondence TriggerTasks OneClickPolicyType NotBindAll "
     "NotInstanceGroup Tags PromInsId ReceiverOnCallFormIDs NoticeContentTmplIDs IsPredefined",
     "DescribeBindingPolicyObjectList": "Dimensions",
-    "ModifyAlarmPolicyCondition": "ConditionTemplateId Filter GroupBy LogAlarmReqInfo EbSubject",
+    "ModifyAlarmPolicyCondition": _CONDITION,
     "ModifyAlarmPolicyNotice": _NOTICES,
     "DisassociateAddress": "ReallocateNormalPublicIp",
     "ModifyAddressAttribute": "EipDirectConnection EipVisibleOnEni",

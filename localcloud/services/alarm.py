@@ -36,7 +36,6 @@ def _show(call: Call, policy: AlarmPolicy) -> Answer:
         "EventCondition": policy.event_condition or {"Rules": []},
         "NoticeIds": list(policy.notice_ids),
         "Notices": [notices.show(call, alarm_notice.get(call.tx, notice_id)) for notice_id in policy.notice_ids],
-        "TriggerTasks": list(policy.trigger_tasks),
         "LastEditUin": ACCOUNT,
         "UpdateTime": int(policy.updated),
         "InsertTime": int(policy.created),
@@ -78,7 +77,6 @@ def create_alarm_policy(call: Call, given: Parameters) -> Answer:
         condition=dict(given.inside("Condition").values),
         event_condition=dict(given.inside("EventCondition").values),
         notice_ids=given.texts("NoticeIds"),
-        trigger_tasks=notices.documents(given, "TriggerTasks"),
     )
     made = alarm.create_policy(call.tx, requested, tagging.given(given))
     return {"PolicyId": made.id, "OriginId": str(made.number)}
@@ -141,12 +139,6 @@ def modify_alarm_policy_notice(call: Call, given: Parameters) -> None:
     """Change the notices that alarm policies send."""
     for policy_id in given.texts("PolicyIds", limit=POLICIES_PER_REQUEST) or (given.text("PolicyId"),):
         _change(call, policy_id, {"notice_ids": given.texts("NoticeIds")})
-
-
-@monitor_action("ModifyAlarmPolicyTasks", alarm.PolicyNotFound)
-def modify_alarm_policy_tasks(call: Call, given: Parameters) -> None:
-    """Change the tasks that an alarm policy triggers."""
-    _change(call, given.text("PolicyId"), {"trigger_tasks": notices.documents(given, "TriggerTasks")})
 
 
 @monitor_action("DeleteAlarmPolicy", alarm.PolicyNotFound)

@@ -453,7 +453,6 @@ def alarms(client: Client) -> None:
     client("monitor:ModifyAlarmPolicyInfo", **policy, Key="NAME", Value="load")
     client("monitor:ModifyAlarmPolicyStatus", **policy, Enable=0)
     client("monitor:ModifyAlarmPolicyCondition", **policy, Condition={"IsUnionRule": 1, "Rules": [rule]})
-    client("monitor:ModifyAlarmPolicyTasks", **policy, TriggerTasks=[{"Type": "AS", "TaskConfig": "{}"}])
     assert client("monitor:DescribeAlarmPolicies", **module, PolicyName="load")["TotalCount"] == 1
     shown = client("monitor:DescribeAlarmPolicy", **policy)["Policy"]
     assert (shown["PolicyName"], shown["Enable"], shown["Condition"]["IsUnionRule"]) == ("load", 0, 1)
