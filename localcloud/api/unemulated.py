@@ -51,6 +51,8 @@ TABLE: Mapping[str, str] = {
     "CreateRoutes": "Routes.DestinationIpv6CidrBlock Routes.CdcId",
     "CreateSubnet": "StackType Ipv6CidrBlock CdcId",
     "CreateVpc": "StackType Ipv6CidrBlock AddressType",
+    "CreateRecord": "DomainId GroupId DnssecConflictMode",
+    "ModifyRecord": "DomainId DnssecConflictMode",
     "BindingPolicyObject": "InstanceGroupId EbSubject EbEventFlag",
     "CreateAlarmPolicy": f"{_CONDITION} IsBindAll TriggerTasks {_NOTICES}",
     "DescribeAlarmNotices": "OwnerUid ReceiverType UserIds GroupIds Tags OnCallFormIDs",

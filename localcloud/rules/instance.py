@@ -194,18 +194,11 @@ def forget(tx: Transaction, deleted: Instance) -> None:
     tag.delete(tx, deleted)
 
 
-def powered_off(tx: Transaction, instance_id: str) -> None:
-    """Record that the instance was shut down from inside."""
+def power_changed(tx: Transaction, instance_id: str, state: Literal["RUNNING", "STOPPED"]) -> None:
+    """Record that the instance was shut down from inside or powered on outside the API; `state` is the new one."""
     for found in tx.everywhere(Instance):
-        if found.id == instance_id and found.state == "RUNNING" and not found.steps:
-            tx.put(replace(found, state="STOPPED"))
-
-
-def powered_on(tx: Transaction, instance_id: str) -> None:
-    """Record that the instance was powered on outside the API."""
-    for found in tx.everywhere(Instance):
-        if found.id == instance_id and found.state == "STOPPED" and not found.steps:
-            tx.put(replace(found, state="RUNNING"))
+        if found.id == instance_id and found.state in {"RUNNING", "STOPPED"} - {state} and not found.steps:
+            tx.put(replace(found, state=state))
 
 
 @references.uses(key_pair.KeyPair)

@@ -17,6 +17,7 @@ _WRITE = (
     dns.RecordLineInvalid,
     dns.RecordValueInvalid,
     dns.SubdomainInvalid,
+    dns.TooManyLevels,
     dns.TtlOutOfRange,
     dns.TooManyRecords,
     dns.WeightInvalid,

@@ -202,6 +202,7 @@ ROWS = [
     row(dns.RecordNotFound, "dnspod:DeleteRecord", Domain="example.com", RecordId=7),
     Row(dns.RecordExists, _record_twice),
     Row(dns.RecordConflict, _second_record_with_cname),
+    Row(dns.TooManyLevels, lambda _: _record(SubDomain="a.b.c.d")),
     Row(dns.RecordTypeInvalid, lambda _: _record(RecordType="B")),
     Row(dns.RecordLineInvalid, lambda _: _record(RecordLine="月球")),
     Row(dns.RecordLineInvalid, lambda _: _record(RecordLine="default")),
