@@ -136,6 +136,11 @@ def _too_many_policies(place: Place) -> Request:
     return _replace(place, policies(*entries, _ANY | {"Port": "200"}))
 
 
+def _group_of_other_project(place: Place) -> Request:
+    made = place.call("vpc:CreateSecurityGroup", GroupName="g", GroupDescription="", ProjectId="1")["SecurityGroup"]
+    return _replace(place, policies({"Protocol": "ALL", "Port": "ALL", "SecurityGroupId": made["SecurityGroupId"]}))
+
+
 def _eleventh_group_referred_to(place: Place) -> Request:
     made = [
         place.call("vpc:CreateSecurityGroup", GroupName="g", GroupDescription="")["SecurityGroup"]["SecurityGroupId"]
@@ -297,6 +302,7 @@ ROWS = [
     Row(groups.IndexNotPermitted, lambda p: _replace(p, policies(_ANY | {"PolicyIndex": 0}))),
     Row(groups.PolicyMatchMixed, lambda p: _delete_policy(p, policies({"PolicyIndex": 0}, _ANY))),
     Row(groups.PolicyMatchMixed, lambda p: _delete_policy(p, policies({"CidrBlock": "0.0.0.0/0"}))),
+    Row(refusal.InvalidParameterValue, _group_of_other_project),
     Row(security_group.ReferredGroupsQuota, _eleventh_group_referred_to),
     Row(groups.OnePeer, lambda p: _replace(p, policies(_ANY | {"SecurityGroupId": p.group_id}))),
     row(havip.HaVipNotFound, "vpc:DeleteHaVip", HaVipId="havip-00000000"),
