@@ -11,6 +11,7 @@ from typing import Any
 from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
 
 from components.failures import without_traceback
+from components.input_diff import compare
 from provisioning.exports import parse_node
 from provisioning.ssh.host_keys import read_host_keys
 
@@ -36,7 +37,7 @@ class HostKeysProvider(ResourceProvider):
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         # The keys of an instance never change. A new instance is an update, not a replacement: a replacement deletes
         # the keys before the instance, and they could not be read again if the instance is then kept.
-        return DiffResult(changes=bool(_olds.get("instance_id") != _news.get("instance_id")), replaces=[])
+        return DiffResult(changes=compare(_olds, _news, ["instance_id"]), replaces=[])
 
 
 def _read(inputs: Mapping[str, Any], private_keys: Sequence[str]) -> dict[str, Any]:

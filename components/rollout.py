@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from provisioning.traffic import node_changes
 from provisioning.traffic.havip import confirm_with
 
 _INPUTS = ("group", "nodes", "virtual_ips", "files", "manifests", "values", "secrets", "private_key", "bastion")
+_OUTPUTS = {"revision", "drift", "incomplete"}  # the program passes None
 
 
 class RolloutProvider(ResourceProvider):
@@ -46,14 +47,23 @@ class RolloutProvider(ResourceProvider):
             return UpdateResult(_roll_out(_news, previous=_olds))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        return ReadResult(id_, {**props, "drift": _find_drift(props)})
+        return refreshed(id_, props, _find_drift(props))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        # Old outputs are compared with new inputs. `drift` from a refresh triggers a rollout that repairs it, and
-        # `incomplete` one that completes the nodes that the last rollout could not reach.
-        if _olds.get("drift") or _olds.get("incomplete"):
-            return DiffResult(changes=True, replaces=[])
-        return DiffResult(changes=compare(_olds, _news, _INPUTS), replaces=[])
+        # Old outputs are compared with new inputs. `drift` from a refresh triggers a rollout that repairs it; it is an
+        # input then, which the engine compares. `incomplete` triggers one that completes the nodes not reached before.
+        if found := _olds.get("drift"):
+            # A refresh compares with the recorded inputs: it must report a drift that an earlier one has recorded too.
+            return DiffResult(changes=True if _news.get("drift") == found else None, replaces=[])
+        changes = True if _olds.get("incomplete") else compare(_olds, _news, _INPUTS)
+        return DiffResult(changes=changes, replaces=[])
+
+
+def refreshed(id_: str, outputs: Mapping[str, Any], drift_by_node: Mapping[str, Sequence[str]]) -> ReadResult:
+    """The result of a refresh. The drift is an input as well: a preview shows only inputs that differ."""
+    inputs = {key: value for key, value in outputs.items() if key not in _OUTPUTS}
+    found = {"drift": dict(drift_by_node)} if drift_by_node else {}
+    return ReadResult(id_, {**outputs, "drift": dict(drift_by_node)}, inputs={**inputs, **found})
 
 
 def _roll_out(inputs: Mapping[str, Any], previous: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import typer
 
 from operations.backup import Backups, open_backups, parse_time
 from operations.engine import open_engine
-from operations.errors import NoDeploymentError, OperationError
-from operations.options import Stack, Yes, examples
+from operations.errors import NoDeploymentError, UsageError
+from operations.options import Stack, Yes, confirm, examples, reporter
 
 app = typer.Typer()
 
@@ -48,8 +48,8 @@ def restore(
 ) -> None:
     """Restore the database from a backup."""
     if empty and (at or audit_queue or discard):
-        raise OperationError("--empty cannot be combined with --at, --audit-queue or --discard")
-    ask: Callable[[str], None] = (lambda _question: None) if yes else _confirm
+        raise UsageError("--empty cannot be combined with --at, --audit-queue or --discard")
+    ask: Callable[[str], None] = (lambda _question: None) if yes else confirm
     with _open_backups(stack) as found:
         if empty:
             found.start_empty(ask)
@@ -57,12 +57,8 @@ def restore(
             found.restore(parse_time(at) if at else None, audit_queue=audit_queue, discard=discard, confirm=ask)
 
 
-def _confirm(text: str) -> None:
-    typer.confirm(text, abort=True)
-
-
 def _open_backups(stack: str) -> AbstractContextManager[Backups]:
     values = open_engine(stack).outputs(show_secrets=True)
     if "public_ip" not in values:
-        raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
-    return open_backups(values, typer.echo)
+        raise NoDeploymentError(stack)
+    return open_backups(values, reporter(stack))

@@ -12,15 +12,29 @@ from rich.console import Console
 from operations.backup_commands import app as backup_commands
 from operations.drill.command import drill
 from operations.engine import open_engine
-from operations.errors import EngineError, NoDeploymentError, SettingsRefusedError
+from operations.errors import EngineError, NoDeploymentError, OperationError, SettingsRefusedError
 from operations.events import Preview, read_preview
+from operations.interrupts import interrupt_on_signals
 from operations.node_commands import app as node_commands
-from operations.options import ConfigFile, Dependents, Exclude, Replace, Stack, Target, Yes, ask_first, examples
+from operations.options import (
+    ConfigFile,
+    Dependents,
+    Exclude,
+    Replace,
+    Stack,
+    Target,
+    Yes,
+    ask_first,
+    confirm,
+    examples,
+    reporter,
+)
 from operations.outputs import to_lines
 from operations.preview_comment import to_markdown
 from operations.rollback import find_inventory, pardon, roll_back
 from operations.selection import Selection
 from operations.setup_commands import app as setup_commands
+from operations.stack_names import name_stack_in
 from operations.unlock import find_locks, release_locks
 from provisioning.traffic.havip import confirm_with
 from provisioning.traffic.node_changes import Group
@@ -54,9 +68,9 @@ def up(
 ) -> None:
     """Deploy a stack: `pulumi up --refresh`."""
     selection = Selection(target or (), exclude or (), replace or (), target_dependents)
-    engine = open_engine(stack, config_file, ask=not yes, report=typer.echo)
+    engine = open_engine(stack, config_file, ask=not yes, report=reporter(stack))
     if force:
-        pardon(find_inventory(engine, stack), typer.echo)
+        pardon(find_inventory(engine, stack), reporter(stack))
     engine.up(selection, refresh=refresh, diff=diff)
 
 
@@ -101,7 +115,7 @@ def refresh(
     yes: Yes = False,
 ) -> None:
     """Update the state from the actual resources: `pulumi refresh`."""
-    open_engine(stack, config_file, ask=not yes, report=typer.echo).refresh(
+    open_engine(stack, config_file, ask=not yes, report=reporter(stack)).refresh(
         Selection(target or (), exclude or ()), diff=diff
     )
 
@@ -117,7 +131,7 @@ def destroy(
 ) -> None:
     """Delete all resources of the stack: `pulumi destroy --run-program`."""
     selection = Selection(target or (), target_dependents=target_dependents)
-    open_engine(stack, config_file, ask=not yes, report=typer.echo).destroy(selection)
+    open_engine(stack, config_file, ask=not yes, report=reporter(stack)).destroy(selection)
 
 
 @app.command(epilog=examples("tandem rollback --stack prod"))
@@ -125,11 +139,11 @@ def rollback(stack: Stack = "local", *, yes: Yes = False) -> None:
     """Return all nodes to the previous revision. The newer one is refused until the program changes."""
     from operations.recorded import read_deployment  # noqa: PLC0415 - HTTP takes 0.5 s to import
 
-    engine = open_engine(stack, report=typer.echo)
+    engine = open_engine(stack, report=reporter(stack))
     inventory = find_inventory(engine, stack)
     items = read_deployment(engine.deployment(), stack).items
     ask_first(f"Return the nodes of stack {stack} to their previous revision?", stack, yes=yes)
-    rejected = roll_back(engine, inventory, items, typer.echo)
+    rejected = roll_back(engine, inventory, items, reporter(stack))
     typer.echo(
         f"The nodes have their previous revision again. Revision {rejected} is rejected: `tandem up` refuses it until\n"
         f"the program or its settings change. `tandem up --force --stack {stack}` deploys it nevertheless."
@@ -162,7 +176,9 @@ def switchover(
     deployed = read_deployment(engine.deployment(), stack)
     ask_first(f"Move the virtual IPs of stack {stack}? Connections that stay open are cut off.", stack, yes=yes)
     confirm = confirm_with(deployed.inventory, engine.cloud_settings())
-    run(Group(deployed.inventory, confirm, typer.echo), deployed.public, to=to, back=back)
+    interrupt_on_signals()
+    group = Group(deployed.inventory, confirm, reporter(stack))
+    run(group, deployed.public, to=to, back=back, call_api=engine.call_api())
 
 
 app.command(epilog=examples("tandem drill --stack staging", "tandem drill --list"))(drill)
@@ -185,7 +201,7 @@ def fence(
     engine = open_engine(stack)
     deployed = read_deployment(engine.deployment(), stack)
     ask_first(f"Detach the virtual IPs of stack {stack} from {node} in the cloud?", stack, yes=yes)
-    run(deployed.inventory, node, engine.cloud_settings(), typer.echo)
+    run(deployed.inventory, node, engine.cloud_settings(), reporter(stack))
 
 
 @app.command(epilog=examples("tandem cancel --stack prod"))
@@ -206,7 +222,7 @@ def unlock(stack: Stack = "local", *, yes: Yes = False) -> None:
         typer.echo(lock.describe())
     if any(lock.lease for lock in locks):
         if not yes:
-            typer.confirm("An owner that still runs will stop with an error. Release the lock?", abort=True)
+            confirm("An owner that still runs will stop with an error. Release the lock?")
         for line in release_locks(inventory, locks):
             typer.echo(line)
     if any(lock.error for lock in locks):
@@ -228,10 +244,10 @@ def outputs(
     """Show the outputs of the deployment."""
     values = open_engine(stack).outputs(show_secrets=show_secrets)
     if not values:
-        raise NoDeploymentError(stack, name or "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
+        raise NoDeploymentError(stack)
     if name is not None:
         if name not in values:
-            raise NoDeploymentError(stack, name, f"existing outputs: {', '.join(sorted(values))}")
+            raise OperationError(f"stack {stack} has no output {name}; its outputs are {', '.join(sorted(values))}")
         typer.echo(
             values[name] if isinstance(values[name], str) and not as_json else json.dumps(values[name], indent=2)
         )
@@ -255,7 +271,7 @@ def health(
     from operations.recorded import read_deployment  # noqa: PLC0415 - see above
 
     engine = open_engine(stack)
-    report = check(read_deployment(engine.deployment(), stack), engine.call_api())
+    report = name_stack_in(check(read_deployment(engine.deployment(), stack), engine.call_api()), stack)
     if as_json:
         typer.echo(json.dumps(to_json(report), indent=2, ensure_ascii=False))
     else:

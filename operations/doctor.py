@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from operations.workspace import shorten
 from provisioning.errors import ProvisioningError
 from provisioning.health.checks import Group
 from provisioning.health.public_checks import UNFILED, Address, Service, is_blocked
@@ -59,7 +60,7 @@ def check_settings(file: str, problems: Sequence[Problem], stack: str) -> CheckR
     if problems[0].text == MISSING:
         return fail(OPERATOR, "settings", f"{file} does not exist", f"tandem init {stack}")
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return fail(OPERATOR, "settings", f"{problems[0].key} {problems[0].text}{more}", "tandem config check")
+    return fail(OPERATOR, "settings", shorten(f"{problems[0].key} {problems[0].text}{more}"), "tandem config check")
 
 
 def read_date(settings: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from pulumi.automation import LocalWorkspace, PulumiCommand, Stack, StackNotFoun
 from pulumi.automation.errors import CommandError
 
 from operations.cli import OutputShown, TerminalCommand, find_cli
+from operations.cli_errors import describe, describe_missing_stack
 from operations.errors import EngineError, OperationError
 from operations.failed_creates import FailedCreates
 from operations.outputs import read_changed_outputs, to_lines
@@ -24,11 +25,6 @@ from operations.selection import EVERYTHING, Selection
 from operations.state_files import release_dead_locks, remove_partly_written_files
 from operations.workspace import PROJECT_ROOT, find_workspace
 from provisioning.cloud_calls import CallApi, connect, has_credentials
-
-_SALT_ADVICE = (
-    "  The encryptionsalt in the stack's settings file was made with another passphrase: set PULUMI_CONFIG_PASSPHRASE\n"
-    "  to that one. If the stack was removed and created again: see docs/operations.md, When something is wrong."
-)
 
 
 class _Workspace(LocalWorkspace):
@@ -168,7 +164,7 @@ class Engine:
         try:
             return json.loads(self._workspace.run("plugin", "ls", "--json"))
         except CommandError as error:
-            raise OperationError(_stderr_of(error)) from None
+            raise OperationError(describe(error)) from None
 
     def call_api(self) -> CallApi | None:
         """A function that calls the cloud's API, or None if no credentials are at hand."""
@@ -178,7 +174,7 @@ class Engine:
         try:
             return self._workspace.run(*arguments, "--stack", self._stack.name)
         except CommandError as error:
-            raise OperationError(_stderr_of(error)) from None
+            raise OperationError(describe(error)) from None
 
 
 def _parse_state(text: str) -> dict[str, Any]:
@@ -255,12 +251,9 @@ def open_stack(
             _clean_up(workspace, name, report)
         found = (Stack.create_or_select if create else Stack.select)(name, workspace)
     except StackNotFoundError:
-        raise OperationError(
-            f"there is no stack {name} in the backend that pulumi is logged in to\n"
-            f"  create it: {command.command} stack init {name}"
-        ) from None
+        raise OperationError(describe_missing_stack(name, PROJECT_ROOT / "stacks", command.command)) from None
     except CommandError as error:
-        raise OperationError(_stderr_of(error)) from None
+        raise OperationError(describe(error)) from None
     engine = Engine(found, workspace, failed_creates, report)
     if report is not None:
         engine.recoverer.recover_interrupted(_parse_state(workspace.exported) if workspace.exported else None)
@@ -275,9 +268,3 @@ def _clean_up(workspace: _Workspace, stack: str, report: Report) -> None:
     for lock in release_dead_locks(backend, project, stack):
         report(f"Released the state's lock: its owner, process {lock.pid} of {lock.username}, has ended.")
     remove_partly_written_files(backend, project, stack)
-
-
-def _stderr_of(error: CommandError) -> str:
-    """The stderr of pulumi, without the exit code and stdout that the error contains too."""
-    text = str(error).partition("stderr: ")[2].strip() or str(error)
-    return f"{text}\n{_SALT_ADVICE}" if "incorrect passphrase" in text else text

@@ -4,7 +4,7 @@ OperationError
 ├── UsageError            an argument is wrong; the process exits with code 2
 ├── EngineError           pulumi failed; its output precedes the message
 ├── SettingsRefusedError  the stack's settings have problems; the engine was not started
-└── NoDeploymentError     the stack lacks an output, for example because nothing was deployed
+└── NoDeploymentError     nothing is deployed
 """
 
 from __future__ import annotations
@@ -38,5 +38,5 @@ class EngineError(OperationError):
 
 
 class NoDeploymentError(OperationError):
-    def __init__(self, stack: str, missing: str, advice: str) -> None:
-        super().__init__(f"stack {stack} has no output {missing!r}: {advice}")
+    def __init__(self, stack: str) -> None:
+        super().__init__(f"nothing is deployed in stack {stack}\n  run: tandem up --stack {stack}")

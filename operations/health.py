@@ -16,7 +16,7 @@ from provisioning.health.group_checks import GROUP
 from provisioning.health.node_checks import NodeState
 from provisioning.health.results import CheckResult, HealthReport, Level, count, fail, ok, warning
 from provisioning.ssh.connections import connector
-from provisioning.traffic.havip import find_holder
+from provisioning.traffic.havip import find_detached, find_havip
 
 SSH_DEADLINE_S = 10.0
 HAVIP_SETTLE_S = 12.0
@@ -65,8 +65,8 @@ def check_cloud(
 
 def _compare(group: Group, states: Sequence[NodeState], call_api: CallApi, address: str) -> list[CheckResult]:
     names = {node.instance_id: node.name for node in group.inventory.nodes}
-    instance = find_holder(call_api, group.inventory, address)
-    if instance is None:
+    havip = find_havip(call_api, group.inventory, address)
+    if havip is None:
         return [
             fail(
                 GROUP,
@@ -75,13 +75,18 @@ def _compare(group: Group, states: Sequence[NodeState], call_api: CallApi, addre
                 "the HAVIP in the console; tandem up",
             )
         ]
+    instance = havip.get("InstanceId")
+    results: list[CheckResult] = []
+    if detached := find_detached(havip, group.inventory):
+        seen = f"{address}: {' and '.join(detached)} cannot take over: not attached to the HAVIP in the cloud"
+        results.append(fail(GROUP, "HAVIP", seen, "`tandem up` attaches it again after `tandem fence`"))
     masters = [state.name for state in states if address in state.held]
-    seen = f"{address} is at {names.get(instance, instance or 'no instance')} in the cloud"
-    if names.get(instance) in masters:
-        return [ok(GROUP, "HAVIP", seen)]
+    seen = f"{address} is at {names.get(instance or '', instance or 'no instance')} in the cloud"
+    if names.get(instance or "") in masters:
+        return [*results, ok(GROUP, "HAVIP", seen)]
     seen += f", but the master is {' and '.join(masters) or 'no node'}"
     remedy = "tandem switchover announces the address from the other node; " if len(masters) == 1 else ""
-    return [fail(GROUP, "HAVIP", seen, f"{remedy}{_ANNOUNCEMENTS}")]
+    return [*results, fail(GROUP, "HAVIP", seen, f"{remedy}{_ANNOUNCEMENTS}")]
 
 
 def to_json(report: HealthReport) -> dict[str, Any]:
@@ -96,14 +101,14 @@ def group_by_target(report: HealthReport) -> dict[str, list[CheckResult]]:
     return by_target
 
 
-def make_table(report: HealthReport, stack: str, subject: str = "Health of") -> Table:
-    """The results as a table; each failure and warning with the next place to look."""
+def make_table(report: HealthReport, stack: str, subject: str = "Health of", next_: str = "look at") -> Table:
+    """The results as a table; each failure and warning with the next place to look, or what to do."""
     table = Table("", "target", "check", "result", title=f"{subject} stack {stack}", title_justify="left")
     for target, results in group_by_target(report).items():
         for number, result in enumerate(results):
             shown = Text(result.seen)
             if result.look_at:
-                shown.append(f"\nlook at: {result.look_at}", style="dim")
+                shown.append(f"\n{next_}: {result.look_at}", style="dim")
             # Text: a message may contain brackets, which are not markup.
             name = Text("" if number else target)
             table.add_row(Text(*_MARKS[result.level]), name, Text(result.name), shown)

@@ -11,33 +11,36 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from operations.errors import OperationError, UsageError
 from operations.localcloud import enter_localcloud
+from operations.stack_names import INSIDE, name_stack
 from provisioning.errors import ProvisioningError
 
 _DEBUG = "TANDEM_DEBUG"
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
-# They read only the state or files.
-_OUTSIDE = {"outputs", "init", "config"}
 
 
 def main() -> None:
     """Run a command. An OperationError is printed, and the process exits with code 1, or 2 for wrong usage."""
     arguments = order_ssh(sys.argv[1:]) if sys.argv[1:2] == ["ssh"] else sys.argv[1:]
     try:
-        option = not arguments or arguments[0].startswith("-")
-        if not option and arguments[0] not in _OUTSIDE and not {"--help", "--list"} & set(arguments):
+        if INSIDE & set(arguments[:1]) and not {"--help", "--list"} & set(arguments):
             enter_localcloud(find_stack(arguments), arguments)
         _run_command(arguments)
     except (OperationError, ProvisioningError) as error:
-        _fail(error)
+        fail_with(error, arguments)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        if os.environ.get(_DEBUG):
+            raise
+        fail_with(describe_system_error(error))
     except Exception as error:
         if os.environ.get(_DEBUG):
             raise
-        _fail(describe_bug(error))
+        fail_with(describe_bug(error))
 
 
 def _run_command(arguments: Sequence[str]) -> None:
@@ -57,24 +60,39 @@ def describe_bug(error: Exception) -> str:
     return f"{type(error).__name__}: {error}\n  this is a bug of Tandem; {_DEBUG}=1 shows where it happened"
 
 
+def describe_system_error(error: OSError) -> str:
+    """An error of the host, such as a full disk or a directory that does not exist."""
+    subject = error.filename or "reading or writing failed"
+    return f"{subject}: {error.strerror or error}\n  {_DEBUG}=1 shows where it happened"
+
+
 def exit_code_of(error: object) -> int:
     return 2 if isinstance(error, UsageError) else 1
 
 
-def _fail(error: object) -> None:
+def fail_with(error: object, arguments: Sequence[str] = ()) -> None:
+    """Print an error, with the stack of the command line in the commands that it names, and exit."""
     from operations.messages import print_error  # noqa: PLC0415 - a command that enters localcloud needs no Rich
 
-    print_error(error)
+    text = str(error)
+    with suppress(UsageError):  # the option --stack itself is wrong
+        text = name_stack(text, find_stack(arguments))
+    print_error(text)
     sys.exit(exit_code_of(error))
 
 
 def find_stack(arguments: Sequence[str]) -> str:
-    """The stack named on a command line."""
+    """The stack named on a command line. Raises UsageError."""
     if arguments[:1] == ["ssh"]:
         arguments = _split_ssh(arguments)[0]
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--stack", "-s", default="local")
-    return parser.parse_known_args(arguments)[0].stack
+    for flag in ("-y", "-f"):  # may stand before -s, as in -ys
+        parser.add_argument(flag, action="store_true")
+    try:
+        return parser.parse_known_args(arguments)[0].stack
+    except argparse.ArgumentError:
+        raise UsageError("--stack must be followed by the name of a stack") from None
 
 
 def order_ssh(arguments: Sequence[str]) -> list[str]:

@@ -9,7 +9,10 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Literal
 
-from operations.errors import OperationError
+import yaml
+
+from operations.errors import OperationError, UsageError
+from operations.workspace import shorten
 
 _STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
 _ACCESS_COMMENTS = {
@@ -49,7 +52,7 @@ def make_answers(  # noqa: PLR0917 - one for each question
     admin_cidrs: Sequence[str],
     domains: tuple[str, str],
 ) -> Answers:
-    """Parse the answers. Raises OperationError with all that are wrong."""
+    """Parse the answers. Raises UsageError with all that are wrong."""
     wrong: list[str] = []
     if not _STACK_NAME.fullmatch(name):
         wrong.append(f"NAME must be lower-case letters, digits and hyphens, starting with a letter (got {name})")
@@ -60,7 +63,7 @@ def make_answers(  # noqa: PLR0917 - one for each question
         wrong.append(f"--subnet must have at least 128 addresses (got {subnet})")
     found = [each for each in networks if each is not None]
     if wrong or len(found) < len(networks):
-        raise OperationError("\n  ".join(["the stack was not created:", *wrong]))
+        raise UsageError("\n  ".join(["the stack was not created:", *wrong]))
     return Answers(name, region, zone, image, instance_type, found[0], tuple(nodes), access, tuple(found[1:]), *domains)  # pyright: ignore[reportArgumentType] - `access` is one of the literals
 
 
@@ -77,7 +80,7 @@ def render(answers: Answers) -> str:
     subnet = answers.subnet_cidr
     vpc = subnet if subnet.prefixlen <= 16 else subnet.supernet(new_prefix=16)  # noqa: PLR2004 - as in the other stacks
     members = [
-        f"      - {{ name: {name}, address: {_host(subnet, _FIRST_HOST + number)} }}"
+        f"      - {{ name: {_scalar(name)}, address: {_host(subnet, _FIRST_HOST + number)} }}"
         for number, name in enumerate(answers.nodes)
     ]
     bastion = (
@@ -87,18 +90,18 @@ def render(answers: Answers) -> str:
         f"# Created by `tandem init {answers.name}`. docs/settings.md lists every key with its default.",
         "# `tandem config check` checks this file; `tandem doctor` checks the account and the operator's host.",
         "config:",
-        f"  tencentcloud:region: {answers.region}",
+        f"  tencentcloud:region: {_scalar(answers.region)}",
         "  tandem:network:",
         "    # One zone: a subnet belongs to one zone, and a virtual IP to one subnet.",
-        f"    zone: {answers.zone}",
+        f"    zone: {_scalar(answers.zone)}",
         f"    vpcCidr: {vpc}",
         f"    subnetCidr: {subnet}",
         "    # To use an existing VPC, name it here and set its address ranges above.",
         "    # existing: { vpcId: vpc-YOURS, subnetId: subnet-YOURS }",
         "  tandem:nodes:",
         "    # Pinned: nodes keep the image that they were created with (docs/operations.md, Use a new image).",
-        f"    image: {answers.image}",
-        f"    type: {answers.instance_type}",
+        f"    image: {_scalar(answers.image)}",
+        f"    type: {_scalar(answers.instance_type)}",
         "    # The first two are the eligible nodes; further ones are application nodes behind them.",
         "    members:",
         *members,
@@ -115,8 +118,10 @@ def render(answers: Answers) -> str:
         f"    address: {_host(subnet, 99)}",
         "    bandwidthMbps: 5",
         "  tandem:domains:",
-        f"    api: {answers.api_domain}",
-        f"    authz: {answers.authz_domain}",
+        f"    api: {_scalar(answers.api_domain)}",
+        f"    authz: {_scalar(answers.authz_domain)}",
+        "  # Your release of the IAM services. Without it, the stand-in of samples/iam is deployed, for tests.",
+        "  # tandem:iam: { release: releases/iam.tar.gz }",
         "  tandem:keepalived:",
         "    # Suits a real HAVIP, which may take 10 seconds to move.",
         "    profile: balanced",
@@ -124,9 +129,14 @@ def render(answers: Answers) -> str:
         "  # tandem:protect: true",
         "  # tandem:alarms: { enabled: true, receivers: { groupIds: [10001], ways: [EMAIL] } }",
         "  tandem:tags:",
-        f"    environment: {answers.name}",
+        f"    environment: {_scalar(answers.name)}",
     ]
     return "\n".join([*lines, ""])
+
+
+def _scalar(text: str) -> str:
+    """A text in YAML, with quotes if it would be another value: a number, a list, a comment."""
+    return yaml.safe_dump([text], default_flow_style=True, width=len(text) + 10, allow_unicode=True).strip()[1:-1]
 
 
 def _host(subnet: IPv4Network, number: int) -> IPv4Address:
@@ -139,4 +149,4 @@ def write(file: Path, text: str) -> None:
         with file.open("x") as opened:
             opened.write(text)
     except FileExistsError:
-        raise OperationError(f"{file} exists; remove it or choose another name") from None
+        raise OperationError(f"{shorten(str(file))} exists; remove it or choose another name") from None

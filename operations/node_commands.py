@@ -13,7 +13,9 @@ from rich.console import Console
 
 from operations.engine import Engine, open_engine
 from operations.errors import UsageError
-from operations.options import AsJson, ConfigFile, NodeName, Stack, Yes, ask_first, examples
+from operations.files import write_file
+from operations.interrupts import interrupt_on_signals
+from operations.options import AsJson, ConfigFile, NodeName, Stack, Yes, ask_first, examples, reporter
 from operations.rollback import find_inventory
 from operations.selection import Selection
 from operations.workspace import PROJECT_ROOT
@@ -174,7 +176,7 @@ def replace(
 
     The image is `nodes.image`. Other changed settings are deployed, too.
     """
-    engine = open_engine(stack, config_file, ask=not yes, report=typer.echo)
+    engine = open_engine(stack, config_file, ask=not yes, report=reporter(stack))
     _get(find_inventory(engine, stack), node)
     ask_first(f"Delete the instance of {node} and create it again?", stack, yes=yes)
     engine.up(Selection(replace=[f"**tencentcloud:Instance/instance:Instance::nodes.{node}"]), refresh=True)
@@ -196,13 +198,14 @@ def report(
     found = gather(group, stack, engine.call_api())
     drill = find_last_drill(PROJECT_ROOT / ".tandem" / "drills", stack)
     file = output or Path(f"{stack}.html")
-    file.write_text(make_page(group, found, engine.history(), drill), encoding="utf-8")
+    write_file(file, make_page(group, found, engine.history(), drill))
     typer.echo(f"{file} is written.")
 
 
 def _changing(engine: Engine, stack: str) -> ChangingGroup:
+    interrupt_on_signals()
     inventory = find_inventory(engine, stack)
-    return ChangingGroup(inventory, confirm_with(inventory, engine.cloud_settings()), typer.echo)
+    return ChangingGroup(inventory, confirm_with(inventory, engine.cloud_settings()), reporter(stack))
 
 
 def _get(inventory: Inventory, name: str) -> RemoteNode:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from operations.errors import OperationError
+from operations.stack_names import name_stack
 from operations.workspace import find_workspace
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Name of the Pulumi stack, for example prod.")]
@@ -37,4 +40,21 @@ def examples(*lines: str) -> str:
 def ask_first(question: str, stack: str, *, yes: bool) -> None:
     """Ask, except with `--yes` and for stacks on localcloud. Ends the command if the answer is no."""
     if not yes and find_workspace(stack, os.environ) is None:
-        typer.confirm(question, abort=True)
+        confirm(question)
+
+
+def reporter(stack: str) -> Callable[[str], None]:
+    """Prints lines, in which each command names the stack."""
+    return lambda text: typer.echo(name_stack(text, stack))
+
+
+def confirm(question: str) -> None:
+    """Ask. Raises OperationError if the answer is no or cannot be given."""
+    try:
+        agreed = typer.confirm(question)
+    except typer.Abort as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise OperationError("not confirmed; nothing was changed\n  without a terminal, use --yes") from None
+    if not agreed:
+        raise OperationError("not confirmed; nothing was changed")

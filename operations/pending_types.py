@@ -75,7 +75,9 @@ class ByFunction:
 
 
 def _route(inputs: Inputs, call: CallApi) -> list[str]:
-    tables = call("vpc", "DescribeRouteTables", {"RouteTableIds": [inputs["routeTableId"]]}).get("RouteTableSet") or []
+    # By filter: the API has an error for a RouteTableIds entry that does not exist.
+    filters = [{"Name": "route-table-id", "Values": [inputs["routeTableId"]]}]
+    tables = call("vpc", "DescribeRouteTables", {"Filters": filters}).get("RouteTableSet") or []
     routes: Sequence[Mapping[str, Any]] = tables[0].get("RouteSet") or [] if tables else []
     key = (inputs["destinationCidrBlock"], inputs["nextHub"])
     return [

@@ -46,7 +46,7 @@ def to_markdown(preview: Preview, stack: str, limit: int = LIMIT) -> str:
         parts += ["| | resource | type | changes |", "|---|---|---|---|", *map(_row, changed[:_MAX_ROWS])]
         parts += [f"\n{len(changed) - _MAX_ROWS} more resources are not shown.\n"] if len(changed) > _MAX_ROWS else [""]
     rollout = preview.rollout()
-    sections = list(_sections(rollout)) if rollout else []
+    sections = [*_drift(rollout), *_sections(rollout)] if rollout else []
     return _fit("\n".join(parts), sections, stack, limit)
 
 
@@ -91,7 +91,7 @@ def _property(key: str, old: Any, new: Any) -> str:
 def _value(value: Any) -> str:
     if value == _UNKNOWN:
         return "(known after up)"
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) and value else json.dumps(value)
     return text if len(text) <= _MAX_VALUE else f"{text[:_MAX_VALUE]}..."
 
 
@@ -101,6 +101,14 @@ def _code(text: str) -> str:
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
+
+
+def _drift(rollout: ResourceChange) -> Iterator[str]:
+    """One folded section for each node on which a refresh has found a difference (components/rollout.py)."""
+    found = rollout.old.get("drift")
+    for node, lines in found.items() if isinstance(found, Mapping) else ():
+        text = "\n".join(map(str, lines[:_MAX_LINES]))
+        yield f"<details>\n<summary>Drift on {html.escape(node)}</summary>\n\n{_block(text, [])}\n</details>\n"
 
 
 def _sections(rollout: ResourceChange) -> Iterator[str]:
@@ -177,14 +185,19 @@ def _block(lines: str, nodes: list[str]) -> str:
 def _fit(head: str, sections: Iterable[str], stack: str, limit: int) -> str:
     """Add as many sections as fit."""
     command = f"`tandem preview --stack {stack}` shows all of them."
-    room = limit - 200
-    text = head if len(head) <= room else f"{head[:room]}\n\nThe rest is not shown. {command}\n"
+    room = limit - 200 - 2 * len(command)
+    text = head if len(head) <= room else f"{_cut(head, room)}\n\nThe rest is not shown. {command}\n"
     left_out = 0
     for section in sections:
         if len(text) + len(section) + 1 <= room:
             text += f"\n{section}"
         else:
             left_out += 1
-    return text + (
-        f"\n{left_out} changed files are not shown: the comment has a limit. {command}\n" if left_out else ""
-    )
+    files = "1 changed file is" if left_out == 1 else f"{left_out} changed files are"
+    return text + (f"\n{files} not shown: the comment has a limit. {command}\n" if left_out else "")
+
+
+def _cut(head: str, room: int) -> str:
+    """The lines that fit. A block of an error is closed."""
+    kept = head[:room].rpartition("\n")[0]
+    return f"{kept}\n```" if kept.splitlines().count("```") % 2 else kept

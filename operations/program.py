@@ -7,7 +7,7 @@ import runpy
 from collections.abc import Mapping
 
 from operations.errors import SettingsRefusedError
-from operations.workspace import PROJECT_ROOT, find_config_file
+from operations.workspace import PROJECT_ROOT, find_config_file, shorten
 from settings import yaml_files
 
 
@@ -35,4 +35,4 @@ def check_settings(stack: str, environment: Mapping[str, str] = os.environ) -> N
     # The program does not see keys of other namespaces.
     problems = tuple(problem for problem in checked.problems if problem.text != FOREIGN_KEY)
     if problems:
-        raise SettingsRefusedError(str(SettingsError(file, problems)))
+        raise SettingsRefusedError(shorten(str(SettingsError(file, problems))))

@@ -21,7 +21,7 @@ def read_deployment(deployment: Mapping[str, Any], stack: str) -> Group:
     """Return the group that the last successful rollout has deployed. Raises NoDeploymentError."""
     exports, rollout = _find(deployment, STACK), read_rollout(deployment, stack)
     if "public_ips" not in exports:
-        raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
+        raise NoDeploymentError(stack)
     inventory = parse_inventory(rollout)
     values = {**rollout["values"], **rollout["secrets"]}
     manifests = {
@@ -40,7 +40,7 @@ def read_rollout(deployment: Mapping[str, Any], stack: str) -> dict[str, Any]:
     """Return the outputs of the last successful rollout, with secrets. Raises NoDeploymentError."""
     rollout = _find(deployment, ROLLOUT)
     if not rollout:
-        raise NoDeploymentError(stack, "public_ip", f"nothing is deployed; run `tandem up --stack {stack}`")
+        raise NoDeploymentError(stack)
     return rollout
 
 

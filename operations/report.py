@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,6 +10,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from operations.drill.report import read_report
+from operations.errors import OperationError
 from operations.health import group_by_target
 from operations.status import (
     NODE_COLUMNS,
@@ -38,11 +39,11 @@ def make_page(
 ) -> str:
     """Return the page. `history` is that of `pulumi stack history --json`; it contains no secret."""
     now = now or datetime.now(UTC)
-    masters = [node.name for node in status.nodes if node.data.get("held")]
+    held = {node.name: node.held for node in status.nodes}
     return _TEMPLATES.get_template("report.html.j2").render(
         stack=status.stack,
         made=f"{now:%Y-%m-%d %H:%M} UTC",
-        topology=draw(from_group(group, status.stack, masters)),
+        topology=draw(from_group(group, status.stack, held)),
         state=_state(status, now.timestamp()),
         health=group_by_target(status.health) if status.health else {},
         changes=[_change(each) for each in history],
@@ -77,12 +78,12 @@ def _change(update: Mapping[str, Any]) -> dict[str, str]:
 
 
 def find_last_drill(directory: Path, stack: str) -> dict[str, Any] | None:
-    """The newest result that `tandem drill` has written, or None."""
+    """The newest result that `tandem drill` of this version has written, or None."""
     results = re.compile(rf"{re.escape(stack)}-\d{{8}}T\d{{6}}Z\.json")  # without those of a stack `prod-eu`
     files = directory.iterdir() if directory.exists() else ()
     for file in sorted((file for file in files if results.fullmatch(file.name)), reverse=True):
         try:
-            return json.loads(file.read_text())
-        except ValueError:  # of an earlier version, which a killed drill has left incomplete
+            return read_report(file)
+        except OperationError:  # incomplete, or of another version
             continue
     return None

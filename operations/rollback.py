@@ -24,7 +24,7 @@ def find_inventory(engine: Engine, stack: str) -> Inventory:
     """The nodes of the last deployment. Raises NoDeploymentError if there is none."""
     exports = parse_exports(engine.outputs(show_secrets=True))
     if exports is None:
-        raise NoDeploymentError(stack, "nodes", f"nothing is deployed; run `tandem up --stack {stack}`")
+        raise NoDeploymentError(stack)
     return exports.inventory
 
 

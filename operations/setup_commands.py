@@ -12,14 +12,15 @@ import typer
 from rich.console import Console
 
 from operations.engine import Engine, open_engine
-from operations.errors import NoDeploymentError, OperationError
+from operations.errors import NoDeploymentError, OperationError, UsageError
 from operations.new_stack import make_answers, render, write
 from operations.options import Stack, examples
-from operations.workspace import PROJECT_ROOT, find_workspace
+from operations.stack_names import name_stack_in
+from operations.workspace import PROJECT_ROOT, find_workspace, shorten
 from provisioning.health.results import CheckResult, HealthReport, fail, warning
 
 app = typer.Typer()
-config = typer.Typer(no_args_is_help=True, help="Check the settings of stacks.")
+config = typer.Typer(no_args_is_help=True, help="Check the settings of stacks.", epilog=examples("tandem config check"))
 app.add_typer(config, name="config")
 _STACKS = PROJECT_ROOT / "stacks"
 _ASK = sys.stdin.isatty()  # otherwise a missing option is an error
@@ -64,8 +65,8 @@ def init(
     checked = check_file(file, name)
     if checked.problems:
         file.unlink()
-        lines = [f"{problem.key}  {problem.text}" for problem in checked.problems]
-        raise OperationError("\n  ".join(["the stack was not created:", *lines]))
+        lines = [shorten(f"{problem.key}  {problem.text}") for problem in checked.problems]
+        raise UsageError("\n  ".join(["the stack was not created:", *lines]))
     typer.echo(
         f"Created {file.relative_to(PROJECT_ROOT)}. Next: read it, then\n"
         f"  pulumi stack init {name}\n  tandem doctor --stack {name}\n  tandem preview --stack {name}"
@@ -88,7 +89,7 @@ def check(
 
     results = [check_file(file) for file in files or find_files(_STACKS)]
     for result in results:
-        typer.echo("\n".join(describe(result)).replace(f"{PROJECT_ROOT}/", ""))
+        typer.echo(shorten("\n".join(describe(result))))
     if any(result.problems for result in results):
         raise typer.Exit(1)
 
@@ -102,9 +103,9 @@ def doctor(stack: Stack = "local") -> None:
     """
     from operations.health import make_table  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
 
-    report = HealthReport(tuple(_examine(stack)))
+    report = name_stack_in(HealthReport(tuple(_examine(stack))), stack)
     console = Console(width=None if sys.stdout.isatty() else 180)
-    console.print(make_table(report, stack, "Findings for"))
+    console.print(make_table(report, stack, "Findings for", "remedy"))
     if not report.healthy:
         raise typer.Exit(1)
 
@@ -118,13 +119,13 @@ def _examine(stack: str) -> Iterator[CheckResult]:
     yield from checks.check_operator()
     local = find_workspace(stack, os.environ)
     checked = check_file((local and local.config_file) or _STACKS / f"Pulumi.{stack}.yaml", stack)
-    yield checks.check_settings(checked.file.removeprefix(f"{PROJECT_ROOT}/"), checked.problems, stack)
+    yield checks.check_settings(shorten(checked.file), checked.problems, stack)
     try:
         engine = open_engine(stack)
     except OperationError as error:
         first, *rest = str(error).splitlines()
-        look_at = " ".join(rest).strip() or f"pulumi login; pulumi stack init {stack}"
-        yield fail(checks.OPERATOR, "stack", first.removeprefix("error: "), look_at)
+        look_at = " ".join(map(str.strip, rest)) or "docs/team.md, State in a bucket"
+        yield fail(checks.OPERATOR, "stack", first, look_at)
         if checked.settings is not None:
             # Before the first login, too: the key is in the environment, the region in the file.
             environment = {**os.environ, "region": checked.settings.region}

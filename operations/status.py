@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from operations.health import SSH_DEADLINE_S, check
+from operations.stack_names import name_stack_in
 from provisioning.backups import Backup, merge, read_sizes
 from provisioning.cloud_calls import CallApi
 from provisioning.errors import ProvisioningError
@@ -92,7 +93,7 @@ def _gather(
         # The requests of the checks are not counted.
         traffic = {node.name: node.data.get("traffic") for node in nodes}
         # First, since it waits while a failover is in progress.
-        health = check_health(group, call_api, connect)
+        health = name_stack_in(check_health(group, call_api, connect), stack)
         asked = zip(inventory.nodes, ask_each(inventory.nodes, connect, read_sizes), strict=True)
         nodes = tuple(_with_traffic(node, traffic[node.name]) for node in read_nodes(group, connect))
         backups = tuple(merge({node.name: each for node, each in asked if not isinstance(each, ProvisioningError)}))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
-from operations.errors import OperationError
-from provisioning.errors import ProvisioningError
+from operations.errors import OperationError, UsageError
+from provisioning.cloud_calls import CallApi
+from provisioning.errors import CloudApiError, ProvisioningError
 from provisioning.health.checks import PublicSide
 from provisioning.health.public_checks import Address, Service, check_answer
 from provisioning.health.results import Level
+from provisioning.traffic.havip import check_attached
 from provisioning.traffic.node_changes import Group
 from provisioning.traffic.planned_switchover import switch_back, switch_over
 from provisioning.traffic.switchover import Switchover
@@ -31,16 +34,21 @@ def run(
     *,
     to: str | None = None,
     back: bool = False,
+    call_api: CallApi | None = None,
     send: Send | None = None,
     clock: Clock | None = None,
 ) -> tuple[Switchover, ...]:
     """Switch over, then send a request through each public IP whose virtual IP has moved.
 
-    Returns the moves; none if nothing had to move. Raises OperationError.
+    With `call_api`, a node that the cloud would ignore is refused. Returns the moves; none if nothing had to move.
+    Raises OperationError.
     """
     if back and to is not None:
-        raise OperationError("--back cannot be combined with --to: it returns each virtual IP to its preferred node")
+        raise UsageError("--back cannot be combined with --to: it returns each virtual IP to its preferred node")
     try:
+        if call_api is not None:
+            with suppress(CloudApiError):  # the confirmation reports it
+                check_attached(call_api, group.inventory, to)
         moves = switch_back(group) if back else switch_over(group, to)
     except ProvisioningError as error:
         raise OperationError(str(error)) from None

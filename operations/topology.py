@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -34,7 +34,7 @@ class NodeBox:
     address: str
     services: tuple[str, ...]
     eligible: bool
-    master: bool = False
+    held: tuple[int, ...] = ()  # the entries (below) whose virtual IP the node holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +49,25 @@ def from_settings(settings: Settings) -> Topology:
     """What the program would deploy; public addresses are not known yet."""
     deployment = make_deployment(settings, f"{settings.project}-{settings.stack}")
     manifests = render(deployment)
-    nodes = [
-        NodeBox(node.name, node.private_address, _services(manifests[node.name].items), node.eligible)
-        for node in deployment.nodes
-    ]
-    first = NodeBox(nodes[0].name, nodes[0].address, nodes[0].services, nodes[0].eligible, master=True)
+    # Each virtual IP is at its preferred node.
+    nodes = tuple(
+        NodeBox(
+            node.name, node.private_address, _services(manifests[node.name].items), node.eligible,
+            (number,) if number < len(deployment.virtual_ips) else (),
+        )
+        for number, node in enumerate(deployment.nodes)
+    )  # fmt: skip
     network = settings.network
     return Topology(
         f"stack {settings.stack}",
         tuple(("EIP", f"HAVIP {address}") for address in deployment.virtual_ips),
-        (first, *nodes[1:]),
+        nodes,
         f"VPC {network.vpc_cidr}, subnet {network.subnet_cidr}, {network.zone}",
     )
 
 
-def from_group(group: Group, stack: str, masters: Sequence[str]) -> Topology:
-    """What is deployed."""
+def from_group(group: Group, stack: str, held: Mapping[str, Collection[str]]) -> Topology:
+    """What is deployed. `held` are the virtual IPs that each node holds."""
     public = [address.ip for address in group.public.addresses]
     return Topology(
         f"stack {stack}",
@@ -74,7 +77,11 @@ def from_group(group: Group, stack: str, masters: Sequence[str]) -> Topology:
         tuple(
             NodeBox(
                 node.name, node.private_address, _services(group.items.get(node.name, ())), node.eligible,
-                node.name in masters,
+                tuple(
+                    number
+                    for number, address in enumerate(group.inventory.virtual_ips)
+                    if address in held.get(node.name, ())
+                ),
             )
             for node in group.inventory.nodes
         ),
@@ -117,16 +124,15 @@ def _x(number: int) -> int:
 
 
 def _entries(topology: Topology, width: int) -> Iterator[str]:
-    """Each public IP above its virtual IP, and the arrow to the node that holds it."""
-    masters = [number for number, node in enumerate(topology.nodes) if node.master]
+    """Each public IP above its virtual IP, and an arrow to each node that holds it."""
     for number, (public, virtual) in enumerate(topology.entries):
         centre = width / 2 + (number - (len(topology.entries) - 1) / 2) * (_BOX_WIDTH + _GAP)
         yield f'<line x1="{centre:g}" y1="30" x2="{centre:g}" y2="46"/>'
         yield f'<rect x="{centre - _BOX_WIDTH / 2:g}" y="48" width="{_BOX_WIDTH}" height="46"/>'
         yield _text(centre, 67, public, "b", "middle")
         yield _text(centre, 85, virtual, "", "middle")
-        if masters:
-            target = _x(masters[min(number, len(masters) - 1)]) + _BOX_WIDTH / 2
+        for column in (column for column, node in enumerate(topology.nodes) if number in node.held):
+            target = _x(column) + _BOX_WIDTH / 2
             yield f'<line class="v" x1="{centre:g}" y1="94" x2="{target:g}" y2="188"/>'
 
 
@@ -138,8 +144,8 @@ def _nodes(topology: Topology, top: int, box_height: int) -> Iterator[str]:
         yield _text(_x(right) - _GAP / 2, y - 6, "VRRP", "s", "middle")
     for number, node in enumerate(topology.nodes):
         x = _x(number)
-        role = "master" if node.master else "backup" if node.eligible else "application node"
-        kind = "m" if node.master else ""
+        role = "master" if node.held else "backup" if node.eligible else "application node"
+        kind = "m" if node.held else ""
         yield f'<rect class="{kind}" x="{x}" y="{top}" width="{_BOX_WIDTH}" height="{box_height}"/>'
         yield _text(x + 10, top + 1.3 * _LINE, f"{node.name}  {node.address}", "b")
         yield _text(x + 10, top + 2.3 * _LINE, role, "s")

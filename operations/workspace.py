@@ -123,6 +123,11 @@ def move_away_state_of_another_cloud(directory: Path, cloud_id: str) -> None:
     write_file(mark, cloud_id)
 
 
+def shorten(text: str) -> str:
+    """A message with paths relative to the checkout."""
+    return text.replace(f"{PROJECT_ROOT}/", "")
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
         return yaml_files.read(file) or {}

@@ -51,7 +51,11 @@ def check_file(file: Path, name: str | None = None) -> Checked:
         content = yaml_files.read(file)
     except FileNotFoundError:
         return Checked(shown, (Problem(shown, MISSING),), None)
-    except (OSError, yaml.YAMLError, ValueError) as error:
+    except OSError as error:
+        return Checked(shown, (Problem(shown, f"cannot be read: {error.strerror}"),), None)
+    except UnicodeDecodeError:
+        return Checked(shown, (Problem(shown, "must be text in UTF-8"),), None)
+    except (yaml.YAMLError, ValueError) as error:
         return Checked(shown, (Problem(shown, " ".join(str(error).split())),), None)
     fields = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
     if isinstance(config := fields.get("config"), dict):

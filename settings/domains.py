@@ -24,7 +24,9 @@ class DnsSettings(FrozenModel):
     """A records in DNSPod, one for each domain and public address."""
 
     zone: Domain | None = Field(
-        default=None, description="DNSPod domain that contains both host names. Default: no records are created."
+        default=None,
+        description="DNSPod domain that contains both host names; its free plan allows three labels before it. "
+        "Default: no records are created.",
     )
     ttl_s: int = Field(
         default=600,

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from operations.drill.faults import FAULTS
 from operations.drill.streams import AUTHORIZATION, LOGIN, NEW
-from tests.benchmarks.failover import Results, false_failovers, read_run
+from tests.benchmarks.failover import Results, false_failovers, main, read_run
 from tests.benchmarks.failover_parts import GOALS, PARTS, PLANNED, Run, unmet
 from tests.benchmarks.failover_table import make_table
 
@@ -110,6 +110,38 @@ def test_results_are_a_note_of_their_commit(repository: Path) -> None:
     assert Results(repository).runs == []
 
 
+def test_results_belong_to_the_commit_that_they_were_started_with(repository: Path) -> None:
+    results = Results(repository)
+    results.add([RUN])
+    subprocess.run(["git", "commit", "--quiet", "--allow-empty", "-m", "two"], cwd=repository, check=True)
+    results.keep()
+    assert Results(repository).runs == []
+    (repository / ".tandem/bench-failover" / f"{results.commit}.json").unlink()
+    subprocess.run(["git", "checkout", "--quiet", results.commit], cwd=repository, check=True)
+    assert Results(repository).runs == [RUN]
+
+
+def test_a_group_that_did_not_recover_is_counted_and_no_run(repository: Path) -> None:
+    """Without it the table would show the best of several attempts only."""
+    failed = read_run("fast-programs", {"fault": "nginx-kill", "on": "master", "error": "the group is not ready"})
+    assert failed is not None
+    results = Results(repository)
+    results.add([failed])
+    assert " 1 failed " in row(results, "nginx-kill", "fast")
+    results.add([RUN, RUN])
+    assert ("nginx-kill", "master", 8) in Results(repository).missing("fast-programs")
+    assert " 2 + 1 failed " in row(results, "nginx-kill", "fast")
+    assert " 30 ms " in row(results, "nginx-kill", "fast")
+
+
+@pytest.mark.parametrize(("moves", "code"), [(0, 0), (1, 1)])
+def test_a_false_failover_of_an_earlier_call_still_fails_the_benchmark(repository: Path, moves: int, code: int) -> None:
+    (repository / ".git/info/exclude").write_text(".tandem\n")
+    quiet = Run("fast-quiet-sample", "none", "master", 9, 0, 0, 0, 0, 0, moves)
+    Results(repository).add([quiet, replace(quiet, fault="cpu-stress", failovers=0)])
+    assert main(["fast-quiet-sample"], repository=repository) == code
+
+
 @pytest.mark.parametrize(
     ("blackouts", "seed_ms", "judged"),
     [
@@ -151,4 +183,4 @@ def test_the_figures_of_a_drill_become_a_run() -> None:
         "fast-programs", "nginx-kill", "master", 30.0, 5, 1, 6, 3, 2, 1, late=4, lost_decisions=3, unauthorized=6,
         error_ms=700.0, restored_ms=800.0, settled_ms=5.0,
     )  # fmt: skip
-    assert read_run("fast-programs", {"fault": "daemon-kill", "on": "master", "skipped": "does not run"}) is None
+    assert read_run("fast-programs", {"fault": "daemon-kill", "on": "master", "error": ""}) is None

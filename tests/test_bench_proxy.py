@@ -39,6 +39,16 @@ def test_a_missed_goal_is_shown_with_the_most_that_shared_cores_allow(
     assert "at most 2.27x" in shown
 
 
+@pytest.mark.parametrize("name", ["lecture", "tandem"])
+def test_errors_are_no_rate(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """Nginx answers 503 without a server behind it, and much faster."""
+    errors = parse_wrk(f"{WRK}  Non-2xx or 3xx responses: 82500\n", 2.0, 9.5).errors
+    found = {kind: {"lecture": measured(10_000, 6, 65, 100), "tandem": measured(32_000, 2, 25, 44)} for kind in KINDS}
+    found["TLS, 1 connection"][name]["errors"] = errors
+    assert report(found, {}) == 1
+    assert capsys.readouterr().out.count("MISSED") == 1
+
+
 def test_the_processor_time_of_the_host_grows_with_work() -> None:
     before, until = busy_s(), time.process_time() + 0.1
     while time.process_time() < until:

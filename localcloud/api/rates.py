@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-# For actions whose page could not be read: the lowest rate that was read, except for the EIP actions.
+# For actions whose page could not be read: the lowest rate that was read, except for those at the end.
 DEFAULT = 20
 
 # (service, action): calls per second, page.
 RATES: dict[tuple[str, str], tuple[int, str]] = {
+    ("cvm", "CreateDisasterRecoverGroup"): (10, "213/17813"),
     ("cvm", "CreateKeyPair"): (10, "213/15702"),
+    ("cvm", "DeleteDisasterRecoverGroups"): (10, "213/17812"),
     ("cvm", "DeleteKeyPairs"): (10, "213/15700"),
+    ("cvm", "DescribeDisasterRecoverGroups"): (10, "213/17810"),
+    ("cvm", "DescribeInstances"): (40, "213/15728"),
     ("cvm", "DescribeKeyPairs"): (10, "213/15699"),
     ("cvm", "AssociateInstancesKeyPairs"): (10, "213/15698"),
     ("cvm", "DisassociateInstancesKeyPairs"): (10, "213/15697"),
     ("cvm", "ImportKeyPair"): (10, "213/15703"),
     ("cvm", "ModifyInstancesAttribute"): (10, "213/15739"),
     ("cvm", "ModifyInstancesProject"): (10, "213/15746"),
+    ("cvm", "ModifyInstancesVpcAttribute"): (10, "213/15750"),
     ("cvm", "ModifyKeyPairAttribute"): (10, "213/15701"),
+    ("cvm", "ResetInstance"): (10, "213/15724"),
+    ("cvm", "ResetInstancesInternetMaxBandwidth"): (10, "213/15721"),
     ("cvm", "ResetInstancesType"): (10, "213/15744"),
     ("cvm", "ResizeInstanceDisks"): (10, "213/15731"),
     ("cvm", "RunInstances"): (10, "213/15730"),
@@ -34,6 +41,9 @@ RATES: dict[tuple[str, str], tuple[int, str]] = {
     ("vpc", "ModifySecurityGroupPolicies"): (50, "215/15810"),
     ("vpc", "ModifySubnetAttribute"): (100, "215/15781"),
     ("vpc", "ReleaseAddresses"): (10, "215/16705"),
+    # All pages of CVM actions that change something say 10; these could not be read.
+    ("cvm", "ModifyDisasterRecoverGroupAttribute"): (10, ""),
+    ("cvm", "ModifyInstancesDisasterRecoverGroup"): (10, ""),
     # All pages of EIP actions that could be read say 10; these could not be read.
     ("vpc", "AssociateAddress"): (10, ""),
     ("vpc", "DescribeAddresses"): (10, ""),

@@ -26,6 +26,7 @@ from localcloud.api.request_rules import (
 )
 from localcloud.api.schema import schema
 from localcloud.api.signature import Identity
+from localcloud.api.unemulated import check as check_emulated
 from localcloud.api.validation import check_parameters, complete_answer, parameters_of_query
 from localcloud.reconcile.cloud import Cloud
 from localcloud.rules import client_token
@@ -202,6 +203,7 @@ def run_action(
     """
     models = schema(action.service, VERSIONS[action.service])
     parameters = Parameters(check_parameters(models, f"{action.name}Request", given))
+    check_emulated(action.name, parameters.values)
     try:
         # A task's result completes the response of an asynchronous call; it is not a lagging view of a resource.
         stale = stale_s > 0 and action.name.startswith("Describe") and action.name != "DescribeTaskResult"

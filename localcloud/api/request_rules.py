@@ -15,8 +15,6 @@ CredentialUnknown = rule(
     _SIGNATURE,
     template="The SecretId is not found, please ensure that your SecretId is correct.",
 )
-
-
 SignatureWrong = rule(
     "AuthFailure.SignatureFailure",
     "The signature must match the request and the secret key.",
@@ -24,8 +22,6 @@ SignatureWrong = rule(
     template="The provided credentials could not be validated. Please check your signature is correct. "
     "(localcloud: {hint})",
 )
-
-
 SignatureExpired = rule(
     "AuthFailure.SignatureExpire",
     "The timestamp must be within 5 minutes of the server's time.",
@@ -33,8 +29,6 @@ SignatureExpired = rule(
     template="The provided credentials could not be validated because of exceeding request time limit. "
     "(localcloud: request {timestamp}, server {now})",
 )
-
-
 AuthorizationMalformed = rule(
     "AuthFailure.InvalidAuthorization",
     "The Authorization header must have the form of TC3-HMAC-SHA256; its scope must have the request's date and "
@@ -48,8 +42,6 @@ ContentTypeWrong = rule(
     documented(_STRUCTURE + "; multipart/form-data is not emulated", page="213/30654"),
 )
 InvalidAction = rule("InvalidAction", "The action must exist in the service.", _COMMON)
-
-
 ActionNotEmulated = rule(
     "UnsupportedOperation",
     "An existing action that localcloud does not emulate is rejected with the name of the page that lists the emulated "
@@ -58,8 +50,11 @@ ActionNotEmulated = rule(
     template="localcloud does not emulate {service} {action}; docs/localcloud.md and `localcloud actions` list what it "
     "does.",
 )
-
-
+ParameterNotEmulated = rule(
+    "InvalidParameterValue",
+    "A parameter for a feature that localcloud does not emulate must be absent, empty or off.",
+    assumed("limit of localcloud: the features are in localcloud/api/unemulated.py"),
+)
 NoSuchVersion = rule("NoSuchVersion", "X-TC-Version must be the version of the service.", _COMMON)
 UnsupportedRegion = rule("UnsupportedRegion", "X-TC-Region must be a region of the cloud.", _COMMON)
 ServiceUnknown = rule(
@@ -75,8 +70,6 @@ RequestTooLarge = rule(
     "A GET can have at most 32 KiB, a POST signed with v1 at most 1 MiB, a POST signed with v3 at most 10 MiB.",
     documented("request structure: GET 32 KB, POST 1 MB with v1, 10 MB with v3", page="213/30654"),
 )
-
-
 TooManyRequests = rule(
     "RequestLimitExceeded",
     "An account can call an action at most as often per second as the action's page states, usually 20 times.",
@@ -84,6 +77,4 @@ TooManyRequests = rule(
     template="Your current request times equals to `{count}` in a second, which exceeds the frequency limit `{limit}` "
     "for a second. Please reduce the frequency of calls.",
 )
-
-
 InternalError = rule("InternalError", "localcloud failed internally; its log has the traceback.", _COMMON)

@@ -186,8 +186,8 @@ class Cloud:
 
     def machine_stopped(self, instance_id: str) -> None:
         with self.transaction("") as tx:
-            instance.powered_off(tx, instance_id)
+            instance.power_changed(tx, instance_id, "STOPPED")
 
     def machine_started(self, instance_id: str) -> None:
         with self.transaction("") as tx:
-            instance.powered_on(tx, instance_id)
+            instance.power_changed(tx, instance_id, "RUNNING")

@@ -66,7 +66,7 @@ def _nat_address(tx: Transaction, place: subnet.Subnet) -> IPv4Address | None:
     """Outside address of the subnet's default route, if it leads through a NAT gateway that is ready."""
     for entry in route_table.get(tx, place.route_table_id).routes:
         if entry.enabled and entry.destination == _EVERYWHERE and entry.gateway_type == "NAT":
-            return nat.public_address_for(tx, entry.gateway_id, place.id)
+            return nat.public_address(tx, entry.gateway_id)
     return None
 
 

@@ -70,10 +70,6 @@ class NetworkWorker:
     def _failing_s(self) -> float:
         return 0.0 if self._failing_since is None else time.monotonic() - self._failing_since
 
-    def idle(self) -> bool:
-        with self._changed:
-            return self._applied >= self._requested
-
     def status(self) -> dict[str, Any]:
         with self._changed:
             return {

@@ -32,7 +32,6 @@ class Address(Record):
     charge_type: str  # "" with a traditional account
     bandwidth_mbps: int  # 0 with a traditional account
     isp: str = "BGP"
-    egress: str = "center_egress1"
     target_id: str = ""
     interface_id: str = ""
     private_address: IPv4Address | None = None

@@ -37,7 +37,6 @@ AddressNotBound = rule(
     "An EIP must be bound before it is unbound.",
     documented("DisassociateAddress: only in status BIND or BIND_ENI", page="215/16703"),
 )
-
 UnboundByAnotherAction = rule(
     "InvalidInstance.NotSupported",
     "An EIP on a NAT gateway or a HAVIP must be unbound with the action of that product.",

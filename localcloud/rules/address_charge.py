@@ -29,7 +29,6 @@ TraditionalAccount = rule(
     "An EIP of a traditional account has no charge type or bandwidth; the settings of the bound instance apply.",
     documented("AllocateAddresses: a traditional account passes neither parameter", page="215/16699"),
 )
-
 TraditionalAccountChargeTypeFixed = rule(
     "InvalidAccount.NotSupported",
     "The charge type of an EIP of a traditional account cannot be changed.",

@@ -41,7 +41,6 @@ class AlarmPolicy(Record):
     condition: Document = field(default_factory=dict[str, Any])
     event_condition: Document = field(default_factory=dict[str, Any])
     notice_ids: tuple[str, ...] = ()
-    trigger_tasks: tuple[Document, ...] = ()
     objects: tuple[BoundObject, ...] = ()
     updated: float = 0.0
 
@@ -60,7 +59,6 @@ NoticeInUse = rule(
 PolicyNeedsCondition = rule(
     "InvalidParameter", "An alarm policy must have a condition for metrics or events.", _CREATE_ALARM_POLICY
 )
-
 ConditionInvalid = rule(
     "InvalidParameterValue",
     "A condition must have rules with a documented operator, interval, type and flags.",
@@ -163,7 +161,7 @@ def create_policy(tx: Transaction, requested: AlarmPolicy, tags: tag.Tags) -> Al
 
 
 def change_policy(tx: Transaction, changed: AlarmPolicy) -> None:
-    """ModifyAlarmPolicyInfo, -Status, -Condition, -Notice, -Tasks."""
+    """ModifyAlarmPolicyInfo, -Status, -Condition, -Notice."""
     _check(tx, changed)
     tx.put(replace(changed, updated=tx.now))
 

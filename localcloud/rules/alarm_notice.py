@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,7 +41,6 @@ NameTooLong = rule(
     "The name of an alarm policy or notice must have 1 to 60 characters.",
     documented("CreateAlarmPolicy: PolicyName, CreateAlarmNotice: Name, at most 60", page=_CREATE_POLICY),
 )
-
 ReceiversInvalid = rule(
     "InvalidParameterValue",
     "The receivers of a notice must be valid and within their documented numbers.",
@@ -48,6 +48,12 @@ ReceiversInvalid = rule(
 )
 
 _WAYS = frozenset({"EMAIL", "SMS", "CALL", "WECHAT", "RTX"})
+_CALLS: tuple[tuple[str, Collection[object]], ...] = (
+    ("PhoneCircleTimes", range(1, 6)),
+    ("PhoneInnerInterval", range(60, 901)),
+    ("PhoneCircleInterval", range(60, 901)),
+    ("PhoneCallType", ("SYNC", "CIRCLE")),
+)
 _DAY_S = range(86_400)
 _URL_LIMIT = 256
 _MOST = (("UserNotices", 5), ("URLNotices", 6), ("CLSNotices", 1))
@@ -65,10 +71,15 @@ def _check_receivers(notice: AlarmNotice) -> None:
             raise ReceiversInvalid(name="ReceiverType", value=user.get("ReceiverType"))
         if not set(user.get("NoticeWay", ())) <= _WAYS:
             raise ReceiversInvalid(name="NoticeWay", value=user["NoticeWay"])
+        for name, allowed in _CALLS:
+            if user.get(name) and user[name] not in allowed:
+                raise ReceiversInvalid(name=name, value=user[name])
     for one in notice.urls:
         if not re.match(r"https?://", one.get("URL", "")) or len(one["URL"]) > _URL_LIMIT:
             raise ReceiversInvalid(name="URL", value=one.get("URL"))
     for receiver in (*notice.users, *notice.urls):
+        if not set(receiver.get("Weekday", ())) <= set(range(1, 8)):
+            raise ReceiversInvalid(name="Weekday", value=receiver["Weekday"])
         for name in ("StartTime", "EndTime"):
             if receiver.get(name, 0) not in _DAY_S:
                 raise ReceiversInvalid(name=name, value=receiver[name])

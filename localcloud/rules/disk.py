@@ -7,7 +7,7 @@ from typing import Literal
 
 from localcloud.rules import disk_types, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import Refusal, documented, rule
+from localcloud.rules.refusal import Refusal, assumed, documented, rule
 from localcloud.rules.transaction import Transaction
 
 ATTACHED_LIMIT = 20  # data disks of one instance
@@ -46,7 +46,7 @@ DiskAttached = rule("ResourceUnavailable.Attached", "A disk can be attached to o
 DiskNotAttached = rule(
     "ResourceUnavailable.NotSupported",
     "A disk can be detached only from the instance to which it is attached.",
-    documented("DetachDisks: InstanceId must be the instance with the disk", page="362/16316"),
+    documented("DetachDisks: disks of one instance, which InstanceId names", page="362/16316"),
 )
 DiskNotPortable = rule(
     "ResourceUnavailable.NotPortable",
@@ -75,6 +75,11 @@ TooManyDisks = rule(
     "LimitExceeded.InstanceAttachedDisk",
     "An instance can have at most 20 data disks.",
     documented("CBS limits: at most 20 elastic disks for each instance; code: AttachDisks", page="362/5145"),
+)
+InstanceTakesNoDisk = rule(
+    "InvalidInstance.NotSupported",
+    "A disk cannot be attached to an instance that is being created or terminated, or that failed to launch.",
+    assumed("AttachDisks (362/16313) has the code and does not name the states"),
 )
 DiskZoneMismatch = rule(
     "ResourceUnavailable.ZoneNotMatch",
@@ -128,8 +133,8 @@ def attach(tx: Transaction, disk_id: str, instance_id: str, zone: str, *, delete
     )
 
 
-def detach(tx: Transaction, disk_id: str, instance_id: str | None) -> None:
-    """Start to detach the disk; the infrastructure completes the operation."""
+def detach(tx: Transaction, disk_id: str, instance_id: str | None) -> str:
+    """Start to detach the disk; the infrastructure completes the operation. Returns the ID of its instance."""
     disk = get(tx, disk_id)
     if not disk.portable:
         raise DiskNotPortable(disk_id=disk_id)
@@ -137,6 +142,7 @@ def detach(tx: Transaction, disk_id: str, instance_id: str | None) -> None:
         raise DiskNotAttached(disk_id=disk_id, instance_id=instance_id or "an instance")
     check_idle(disk)
     tx.put(replace(disk, state="DETACHING", step="detach", step_began=tx.now))
+    return disk.instance_id
 
 
 def terminate(tx: Transaction, disk_id: str) -> None:

@@ -22,7 +22,6 @@ SYSTEM_SIZES = (20, 1024)
 _WITH_INSTANCE_ONLY = frozenset({"CLOUD_BASIC", "CLOUD_TSSD"})
 # System disk types of instances that can be resized and reinstalled.
 CHANGEABLE = frozenset({"CLOUD_BASIC", "CLOUD_PREMIUM", "CLOUD_SSD", "CLOUD_BSSD"})
-
 DiskSizeOutOfRange = rule(
     "InvalidParameterValue",
     "The size of a data disk must be in the range of its type; a system disk must have 20 to 1024 GiB.",
@@ -53,6 +52,17 @@ DiskNameTooLong = rule(
     "A disk name must not exceed 60 bytes, or 128 characters in RunInstances.",
     documented("CreateDisks: DiskName at most 60 bytes; RunInstances: 128 characters", page="362/16312"),
 )
+ThroughputNotSupported = rule(
+    "InvalidParameterValue",
+    "Extra throughput is only for disks of type CLOUD_HSSD and CLOUD_TSSD.",
+    documented("CreateDisks, RunInstances (213/15730): ThroughputPerformance", page="362/16312"),
+)
+
+
+def check_throughput(kind: str, throughput: int) -> None:
+    """Raises: ThroughputNotSupported."""
+    if throughput and kind not in {"CLOUD_HSSD", "CLOUD_TSSD"}:
+        raise ThroughputNotSupported(got=throughput, type=kind)
 
 
 def check_system_size(size_gib: int) -> None:

@@ -21,6 +21,7 @@ WEIGHTS = range(101)
 NAME_LIMIT = 253
 VALUE_LIMIT = 2048
 REMARK_LIMIT = 200
+LEVELS = 3  # labels of a name
 # Records with one name, type and line.
 ROLL_LIMIT = 2
 _CREATE = "1427/56180"
@@ -102,12 +103,17 @@ SubdomainInvalid = rule(
 TtlOutOfRange = rule(
     "LimitExceeded.RecordTtlLimit",
     "A TTL must be 600 to 604800 seconds, the range of the free plan.",
-    assumed("CreateRecord (1427/56180): 1 to 604800; the minimum depends on the plan, on no known page"),
+    assumed("CreateRecord (1427/56180): 1 to 604800, the minimum depends on the plan; 1427/86551 shows 120 for D_Free"),
 )
 TooManyRecords = rule(
     "LimitExceeded.SubdomainRollLimit",
     "A domain of the free plan can have at most 2 records with the same name, type and line.",
-    assumed("CreateRecord (1427/56180) has the code; no known page gives the limit of the free plan"),
+    assumed("CreateRecord (1427/56180) has the code; DescribePackageDetail (1427/86551) shows 4 for D_Free"),
+)
+TooManyLevels = rule(
+    "LimitExceeded.SubdomainLevelLimit",
+    "The name of a record of the free plan can have at most 3 labels.",
+    documented("DescribePackageDetail: SubDomainLevel of D_Free; code: the SDK's errorcodes.py", page="1427/86551"),
 )
 WeightInvalid = rule("InvalidParameter.InvalidWeight", "The weight of a record must be 0 to 100.", _CREATE_RECORD)
 RemarkTooLong = rule(
@@ -197,6 +203,8 @@ def _check(tx: Transaction, record: DnsRecord) -> None:
     _check_remark(record.remark)
     if record.name != "@" and not _is_name(record.name.removeprefix("*.") if record.name != "*" else "x"):
         raise SubdomainInvalid(got=record.name)
+    if record.name.count(".") >= LEVELS:
+        raise TooManyLevels(got=record.name)
     _check_value(record)
     others = [
         other

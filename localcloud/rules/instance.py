@@ -108,9 +108,9 @@ GroupNotFound = rule(
     "InvalidSecurityGroupId.NotFound", "The security groups of an instance must exist.", _RUN_INSTANCES
 )
 TooManyGroups = rule(
-    "LimitExceeded.AssociateUSGLimitExceeded",
+    "LimitExceeded.SingleUSGQuota",
     "An instance must have 1 to 5 security groups.",
-    documented("CVM limits: 5 groups for each instance; code: AssociateSecurityGroups", page="213/15379"),
+    documented("CVM limits: 5 groups for each instance; code: RunInstances, 213/15739", page="213/15379"),
 )
 NoAddressLeft = rule(
     "FailedOperation.NoAvailableIpAddressCountInSubnet",
@@ -131,10 +131,15 @@ def get(tx: Transaction, instance_id: str) -> Instance:
     return tx.get(Instance, instance_id, InstanceNotFound)
 
 
-def image(tx: Transaction, image_id: str) -> Image:
-    """Return the image. Raises: ImageIdMalformed or ImageNotFound."""
+def check_image_id(image_id: str) -> None:
+    """Raises: ImageIdMalformed."""
     if not image_id.startswith("img-"):
         raise ImageIdMalformed(got=image_id)
+
+
+def image(tx: Transaction, image_id: str) -> Image:
+    """Return the image. Raises: ImageIdMalformed or ImageNotFound."""
+    check_image_id(image_id)
     for known in tx.images:
         if known.image_id == image_id:
             return known
@@ -189,18 +194,11 @@ def forget(tx: Transaction, deleted: Instance) -> None:
     tag.delete(tx, deleted)
 
 
-def powered_off(tx: Transaction, instance_id: str) -> None:
-    """Record that the instance was shut down from inside."""
+def power_changed(tx: Transaction, instance_id: str, state: Literal["RUNNING", "STOPPED"]) -> None:
+    """Record that the instance was shut down from inside or powered on outside the API; `state` is the new one."""
     for found in tx.everywhere(Instance):
-        if found.id == instance_id and found.state == "RUNNING" and not found.steps:
-            tx.put(replace(found, state="STOPPED"))
-
-
-def powered_on(tx: Transaction, instance_id: str) -> None:
-    """Record that the instance was powered on outside the API."""
-    for found in tx.everywhere(Instance):
-        if found.id == instance_id and found.state == "STOPPED" and not found.steps:
-            tx.put(replace(found, state="RUNNING"))
+        if found.id == instance_id and found.state in {"RUNNING", "STOPPED"} - {state} and not found.steps:
+            tx.put(replace(found, state=state))
 
 
 @references.uses(key_pair.KeyPair)

@@ -20,7 +20,7 @@ from localcloud.rules.catalog import INSTANCE_TYPES
 from localcloud.rules.instance import Instance, Step
 from localcloud.rules.jobs import after, step
 from localcloud.rules.records import changed
-from localcloud.rules.refusal import assumed, documented, rule
+from localcloud.rules.refusal import InvalidParameterValue, assumed, documented, rule
 from localcloud.rules.transaction import Transaction
 
 _RESIZE_DISKS = "213/15731"
@@ -52,7 +52,11 @@ DataDiskElastic = rule(
 SystemDiskTypeNotChangeable = rule(
     "InvalidParameterValue", "The type of a system disk cannot be changed when it is resized.", _RESIZE_INSTANCE_DISKS
 )
-SystemDiskShrinks = rule("InvalidParameterValue", "A system disk cannot shrink.", _RESIZE_INSTANCE_DISKS)
+SystemDiskShrinks = rule(
+    "InvalidParameterValue",
+    "The new size of a system disk must be larger than the current size.",
+    _RESIZE_INSTANCE_DISKS,
+)
 
 
 def _check_system_disk(tx: Transaction, found: Instance) -> None:
@@ -184,10 +188,10 @@ def resize_system_disk(
     found = instance_state.get_changeable(tx, instance_id)
     present = disk.get(tx, found.system_disk_id)
     size_gib = present.size_gib if size_gib is None else size_gib
-    if size_gib < present.size_gib:
-        raise SystemDiskShrinks(instance_id=instance_id, present=present.size_gib, size=size_gib)
     if kind is not None and kind != present.type:
         raise SystemDiskTypeNotChangeable(instance_id=instance_id, present=present.type)
+    if size_gib <= present.size_gib:
+        raise SystemDiskShrinks(instance_id=instance_id, present=present.size_gib, size=size_gib)
     disk_types.check_system_size(size_gib)
     tx.put(replace(present, size_gib=size_gib))
     _restart_with(tx, found, "ResizeInstanceDisks", force=force)
@@ -217,11 +221,13 @@ def disassociate_keys(tx: Transaction, instance_ids: tuple[str, ...], key_ids: t
 def change_bandwidth(
     tx: Transaction, instance_ids: tuple[str, ...], *, charge_type: str | None, bandwidth_mbps: int
 ) -> None:
+    """ResetInstancesInternetMaxBandwidth: only InternetMaxBandwidthOut can be changed (213/15721)."""
     for instance_id in instance_ids:
         found = instance_state.get_changeable(tx, instance_id)
-        changed = replace(
-            found, bandwidth_mbps=bandwidth_mbps, internet_charge_type=charge_type or found.internet_charge_type
-        )
+        current = found.internet_charge_type
+        if charge_type not in {None, current}:
+            raise InvalidParameterValue(name="InternetChargeType", value=charge_type, expected=f"absent or {current}")
+        changed = replace(found, bandwidth_mbps=bandwidth_mbps)
         _begin(tx, changed, "ResetInstancesInternetMaxBandwidth", delay_s=tx.timing.instance_change_s)
 
 
@@ -239,11 +245,13 @@ def move(
     _restart_with(tx, changed, "ModifyInstancesVpcAttribute", force=force)
 
 
-def modify(tx: Transaction, instance_id: str, attributes: Mapping[str, object], group_ids: tuple[str, ...]) -> None:
+def modify(
+    tx: Transaction, instance_id: str, attributes: Mapping[str, object], group_ids: tuple[str, ...] | None
+) -> None:
     found = instance.get(tx, instance_id)
     new = changed(found, attributes)
     _check_attributes(found, new)
-    if group_ids:
+    if group_ids is not None:
         instance.check_groups(tx, group_ids)
         tx.put(replace(interface.get(tx, found.interface_id), group_ids=group_ids))
     if attributes.get("hostname") is not None and found.state == "RUNNING":

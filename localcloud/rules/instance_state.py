@@ -8,7 +8,6 @@ from localcloud.rules.refusal import Refusal, documented, rule
 from localcloud.rules.transaction import Transaction
 
 _STATES = documented("StopInstances, StartInstances (213/15735): the codes for each state", page="213/15743")
-
 InstanceBusy = rule(
     "OperationDenied.InstanceOperationInProgress",
     "An instance must not have an operation in progress before the next one starts.",

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 from localcloud.rules import references, security_group, subnet
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import documented, rule
 from localcloud.rules.transaction import Transaction
 
 
@@ -25,15 +24,11 @@ class Interface(Record):
     group_ids: tuple[str, ...]
 
 
-InterfaceNotFound = rule(
-    "ResourceNotFound",
-    "NetworkInterfaceId must identify an existing network interface.",
-    documented("DeleteNetworkInterface", page="215/15822"),
-)
-
-
 def get(tx: Transaction, interface_id: str) -> Interface:
-    return tx.get(Interface, interface_id, InterfaceNotFound)
+    """Return the interface of a record; requests name instances."""
+    found = tx.find(Interface, interface_id)
+    assert found is not None, interface_id
+    return found
 
 
 def mac_of(interface_id: str) -> str:

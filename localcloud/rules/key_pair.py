@@ -60,7 +60,6 @@ KeyPairQuota = rule(
     "A region can have at most 100 key pairs.",
     assumed("CreateKeyPair (213/15702) has the code; no page gives the limit"),
 )
-
 PublicKeyMalformed = rule(
     "InvalidPublicKey.Malformed", "An imported public key must be an OpenSSH line of type RSA.", _IMPORT_KEY_PAIR
 )

@@ -1,13 +1,12 @@
-"""NAT gateways. The changes of their SNAT rules are in snat.py."""
+"""NAT gateways. All traffic of a gateway leaves from its first EIP."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import ClassVar
 
-from localcloud.rules import address_binding, instance, nat_addresses, references, subnet, tag, vpc
+from localcloud.rules import address_binding, nat_addresses, references, subnet, tag, vpc
 from localcloud.rules.catalog import ZONES
 from localcloud.rules.jobs import after, step
 from localcloud.rules.records import Record
@@ -15,23 +14,11 @@ from localcloud.rules.refusal import InvalidParameterValue, check_bytes, documen
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
-STANDARD = 2  # NatProductVersion of the standard type, which has a fixed size
+TRADITIONAL, STANDARD = 1, 2  # NatProductVersion; the standard type has a fixed size
+STANDARD_MBPS, STANDARD_CONNECTIONS = 5000, 2_000_000
 MAX_PER_VPC = 3
 CONNECTIONS = (1_000_000, 3_000_000, 10_000_000)
 BANDWIDTHS = (20, 50, 100, 200, 500, 1000, 2000, 5000)
-
-
-@dataclass(frozen=True, slots=True)
-class SnatRule:
-    """The public addresses for outbound traffic of a subnet or an interface."""
-
-    rule_id: str
-    resource_type: str  # SUBNET, NETWORKINTERFACE
-    resource_id: str
-    private_address: str
-    public_addresses: tuple[str, ...]
-    description: str
-    created: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +35,6 @@ class NatGateway(Record):
     connections: int
     product_version: int
     state: str = "PENDING"  # AVAILABLE, UPDATING, DELETING, FAILED
-    rules: tuple[SnatRule, ...] = ()
 
 
 NatGatewayNotFound = rule(
@@ -90,7 +76,7 @@ def create(
     if requested.zone not in ZONES[tx.region]:
         raise GatewayZoneUnknown(got=requested.zone, region=tx.region)
     if requested.product_version == STANDARD:
-        requested = replace(requested, bandwidth_mbps=5000, connections=2_000_000)
+        requested = replace(requested, bandwidth_mbps=STANDARD_MBPS, connections=STANDARD_CONNECTIONS)
     _check(requested)
     if not ips and new_addresses < 1:
         raise NatGatewayNeedsAddress
@@ -104,11 +90,11 @@ def create(
 
 def _check(gateway: NatGateway) -> None:
     check_bytes("NatGatewayName", gateway.name, NAME_LIMIT)
-    if gateway.product_version == STANDARD:
-        return
+    fixed = gateway.product_version == STANDARD
     for name, value, allowed in (
-        ("InternetMaxBandwidthOut", gateway.bandwidth_mbps, BANDWIDTHS),
-        ("MaxConcurrentConnection", gateway.connections, CONNECTIONS),
+        ("NatProductVersion", gateway.product_version, (TRADITIONAL, STANDARD)),
+        ("InternetMaxBandwidthOut", gateway.bandwidth_mbps, (STANDARD_MBPS,) if fixed else BANDWIDTHS),
+        ("MaxConcurrentConnection", gateway.connections, (STANDARD_CONNECTIONS,) if fixed else CONNECTIONS),
     ):
         if value not in allowed:
             raise InvalidParameterValue(name=name, value=value, expected=f"one of {allowed}")
@@ -136,7 +122,9 @@ def get_ready(tx: Transaction, gateway_id: str) -> NatGateway:
 
 
 def change(tx: Transaction, changed: NatGateway) -> None:
-    """ModifyNatGatewayAttribute, ResetNatGatewayConnection."""
+    """ModifyNatGatewayAttribute (215/36715), ResetNatGatewayConnection."""
+    if not changed.name:
+        raise InvalidParameterValue(name="NatGatewayName", value="", expected="a name of 1 to 60 characters")
     _check(changed)
     tx.put(changed)
 
@@ -148,22 +136,9 @@ def add_addresses(tx: Transaction, gateway_id: str, ips: tuple[str, ...], new_ad
 
 
 def remove_addresses(tx: Transaction, gateway_id: str, ips: tuple[str, ...]) -> None:
-    """DisassociateNatGatewayAddress: also remove the EIPs from SNAT rules, and delete rules without an EIP."""
+    """DisassociateNatGatewayAddress."""
     get_ready(tx, gateway_id)
     nat_addresses.release(tx, gateway_id, set(ips))
-    _keep_rules(tx, gateway_id, lambda rule: _without(rule, set(ips)))
-
-
-def _without(rule: SnatRule, removed: set[str]) -> SnatRule | None:
-    kept = tuple(ip for ip in rule.public_addresses if ip not in removed)
-    return replace(rule, public_addresses=kept) if kept else None
-
-
-def _keep_rules(tx: Transaction, gateway_id: str, change: Callable[[SnatRule], SnatRule | None]) -> None:
-    """Change or delete SNAT rules after an EIP or a resource was removed (NAT gateway limits, intl:1015/30230)."""
-    found = get(tx, gateway_id)
-    changed = (change(rule) for rule in found.rules)
-    tx.put(replace(found, rules=tuple(rule for rule in changed if rule is not None)))
 
 
 def delete(tx: Transaction, gateway_id: str) -> None:
@@ -174,14 +149,11 @@ def delete(tx: Transaction, gateway_id: str) -> None:
     after(tx, tx.timing.nat_gateway_s, "nat.settled", gateway_id)
 
 
-def public_address_for(tx: Transaction, gateway_id: str, subnet_id: str) -> IPv4Address | None:
-    """Return the public source address of a subnet: from its SNAT rule, or else the first EIP of the gateway."""
+def public_address(tx: Transaction, gateway_id: str) -> IPv4Address | None:
+    """Return the public source address: the first EIP of the gateway, if it is ready."""
     gateway = tx.find(NatGateway, gateway_id)
     if gateway is None or gateway.state != "AVAILABLE":
         return None
-    for one in gateway.rules:
-        if one.resource_id == subnet_id and one.public_addresses:
-            return IPv4Address(one.public_addresses[0])
     own = nat_addresses.of_gateway(tx, gateway_id)
     return own[0].ip if own else None
 
@@ -189,14 +161,6 @@ def public_address_for(tx: Transaction, gateway_id: str, subnet_id: str) -> IPv4
 @references.uses(vpc.Vpc)
 def _in_vpc(tx: Transaction, vpc_id: str) -> list[str]:
     return [gateway.id for gateway in tx.all(NatGateway) if gateway.vpc_id == vpc_id]
-
-
-@references.on_release(subnet.Subnet)
-@references.on_release(instance.Instance)
-def _resource_deleted(tx: Transaction, deleted: Record) -> None:
-    for gateway in tx.all(NatGateway):
-        if any(rule.resource_id == deleted.id for rule in gateway.rules):
-            _keep_rules(tx, gateway.id, lambda rule: None if rule.resource_id == deleted.id else rule)
 
 
 @references.uses(subnet.Subnet)

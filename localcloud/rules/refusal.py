@@ -88,40 +88,30 @@ def rule_in_words(refusal: type[Refusal]) -> str:
 
 
 _COMMON = documented("the common error codes of API 3.0", page="213/30435")
-
-
 MissingParameter = rule(
     "MissingParameter",
     "A required parameter or header must be given.",
     _COMMON,
     template="The request must have the parameter `{name}`.",
 )
-
-
 UnknownParameter = rule(
     "UnknownParameter",
     "A parameter must be in the request model of the action.",
     _COMMON,
     template="The parameter `{name}` must be in the request model of the action.",
 )
-
-
 WrongType = rule(
     "InvalidParameter",
     "A parameter must have the type that the request model specifies.",
     _COMMON,
     template="The parameter `{name}` must be {expected}.",
 )
-
-
 InvalidParameterValue = rule(
     "InvalidParameterValue",
     "The value of a parameter must be one that the action documents.",
     _COMMON,
     template="The parameter `{name}` must be {expected} (got {value!r}).",
 )
-
-
 ParameterOutOfRange = rule(
     "InvalidParameterValue.Range",
     "A number must be in its documented range.",
@@ -171,8 +161,6 @@ IdMalformed = rule(
     documented("all actions of vpc: IDs such as vpc-f49l6u0z", page="215/15773"),
     template="The parameter `{name}` must be `{prefix}-` followed by 8 characters (got `{value}`).",
 )
-
-
 ClientTokenReused = rule(
     "UnsupportedOperation.IdempotentParameterMismatch",
     "A ClientToken must not be used again with different parameters.",

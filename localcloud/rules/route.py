@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 
-from localcloud.rules import havip, instance, interface, nat, references, route_table, vpc
+from localcloud.rules import havip, interface, nat, references, route_table, vpc
 from localcloud.rules.records import Record
 from localcloud.rules.refusal import assumed, documented, rule
 from localcloud.rules.route_table import Route, RouteTable
@@ -26,12 +26,12 @@ RouteQuota = rule(
 )
 NextHopInvalid = rule(
     "InvalidParameterValue.RouteNextHopInvalid",
-    "A next hop must exist in the VPC of the route table.",
-    documented("CreateRoutes", page="215/16724"),
+    "A next hop must exist in the VPC of the route table: NORMAL_CVM is a private address, and EIP is `0`.",
+    documented("CreateRoutes, data type Route (215/15824): GatewayId", page="215/16724"),
 )
 NextHopTypeUnsupported = rule(
     "UnsupportedOperation.NotSupportRouteType",
-    "The type of a next hop must be NAT, NORMAL_CVM, EIP, HAVIP or CVM, the types that localcloud supports.",
+    "The type of a next hop must be NAT, NORMAL_CVM, EIP or HAVIP, the types that localcloud supports.",
     assumed("limit of localcloud; Tencent Cloud has more types"),
 )
 DestinationInVpc = rule(
@@ -52,10 +52,7 @@ def _nat_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
 
 
 def _machine_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
-    """Find the next hop of NORMAL_CVM by private address or by instance ID."""
-    if gateway_id.startswith("ins-"):
-        found = tx.find(instance.Instance, gateway_id)
-        return found is not None and found.vpc_id == vpc_id
+    """Find the next hop of NORMAL_CVM by its private address."""
     return any(eni.vpc_id == vpc_id and str(eni.address) == gateway_id for eni in tx.all(interface.Interface))
 
 
@@ -63,15 +60,14 @@ def _havip_in(tx: Transaction, vpc_id: str, gateway_id: str) -> bool:
     return any(vip.vpc_id == vpc_id and gateway_id in {vip.id, str(vip.address)} for vip in tx.all(havip.HaVip))
 
 
-def _own_address(_tx: Transaction, _vpc_id: str, _gateway_id: str) -> bool:
-    """Next hop of type EIP: the public address of the instance itself. The ID has no meaning and is "0"."""
-    return True
+def _own_address(_tx: Transaction, _vpc_id: str, gateway_id: str) -> bool:
+    """Next hop of type EIP: the public address of the instance itself."""
+    return gateway_id == "0"
 
 
 _NEXT_HOPS: dict[str, Callable[[Transaction, str, str], bool]] = {
     "NAT": _nat_in,
     "NORMAL_CVM": _machine_in,
-    "CVM": _machine_in,
     "HAVIP": _havip_in,
     "EIP": _own_address,
 }
@@ -125,14 +121,6 @@ def switch(tx: Transaction, table_id: str, route_ids: tuple[int, ...], item_ids:
     meant |= {find(table, -1, item_id).route_id for item_id in item_ids}
     routes = tuple(replace(route, enabled=on) if route.route_id in meant else route for route in table.routes)
     tx.put(replace(table, routes=routes))
-
-
-def by_destination(table: RouteTable, destination: IPv4Network) -> Route:
-    """Return the route to a destination. Raises: RouteNotFound."""
-    for route in table.routes:
-        if route.destination == destination:
-            return route
-    raise RouteNotFound(got=destination, table_id=table.id)
 
 
 @references.on_release(nat.NatGateway)

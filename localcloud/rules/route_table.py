@@ -43,7 +43,9 @@ class RouteTable(Record):
 
 _DELETE_ROUTE_TABLE = documented("DeleteRouteTable", page="215/15771")
 RouteTableNotFound = rule(
-    "ResourceNotFound", "RouteTableId must identify an existing route table.", _DELETE_ROUTE_TABLE
+    "ResourceNotFound",
+    "RouteTableId must identify an existing route table.",
+    documented("DeleteRouteTable; DescribeRouteTables (215/15763): RouteTableIds", page="215/15771"),
 )
 RouteTableQuota = rule(
     "LimitExceeded",

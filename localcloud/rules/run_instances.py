@@ -45,7 +45,8 @@ PublicAddressWithoutBandwidth = rule(
 )
 
 
-def _check(tx: Transaction, request: RunRequest) -> subnet.Subnet:
+def check(tx: Transaction, request: RunRequest, arriving: int = 1) -> subnet.Subnet:
+    """Check the request, and the quotas for `arriving` such instances. Returns the subnet. Raises: a refusal."""
     new = request.instance
     if new.zone not in ZONES[tx.region]:
         raise instance.ZoneMismatch(got=new.zone, region=tx.region)
@@ -56,15 +57,15 @@ def _check(tx: Transaction, request: RunRequest) -> subnet.Subnet:
     for key_id in new.key_ids:
         key_pair.get_for_instance(tx, key_id)
     if new.placement_group_id:
-        placement.check_capacity(tx, placement.get_for_instance(tx, new.placement_group_id), 1)
+        placement.check_capacity(tx, placement.get_for_instance(tx, new.placement_group_id), arriving)
     if request.public and not new.bandwidth_mbps:
         raise PublicAddressWithoutBandwidth
-    count = sum(one.zone == new.zone for one in tx.all(Instance)) + 1
+    count = sum(one.zone == new.zone for one in tx.all(Instance)) + arriving
     if count > instance.QUOTA:
         raise instance.InstanceQuota(got=count)
     place = instance.check_place(tx, new.vpc_id, new.subnet_id, new.zone, request.address)
     instance.check_groups(tx, request.group_ids)
-    if request.address is None and subnet.available(tx, place) < 1:
+    if request.address is None and subnet.available(tx, place) < arriving:
         raise instance.NoAddressLeft(subnet_id=place.id)
     return place
 
@@ -76,6 +77,7 @@ def _check_disks(request: RunRequest) -> None:
         if requested.type not in disk_types.SIZES:
             raise disk_types.DiskUnavailable(got=requested.type)
         disk_types.check_name(requested.name, disk_types.NAME_LIMIT_AT_CREATION)
+        disk_types.check_throughput(requested.type, requested.throughput)
     disk_types.check_system_size(request.system_disk.size_gib)
     for data in request.data_disks:
         if data.type == "CLOUD_SSD" and data.size_gib < disk_types.SIZES["CLOUD_SSD"][0]:
@@ -85,7 +87,7 @@ def _check_disks(request: RunRequest) -> None:
 
 def run_instance(tx: Transaction, request: RunRequest, operation_id: str) -> Instance:
     """Create an instance in state PENDING, which the infrastructure then boots."""
-    place = _check(tx, request)
+    place = check(tx, request)
     new, instance_id = request.instance, tx.new_id("ins")
     eni = interface.create(
         tx, instance_id=instance_id, place=place, requested=request.address, group_ids=request.group_ids

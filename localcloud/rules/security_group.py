@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from localcloud.rules import references, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import ParameterTooLong, documented, provider, rule
+from localcloud.rules.refusal import InvalidParameterValue, ParameterTooLong, documented, provider, rule
 from localcloud.rules.transaction import Transaction
 
 NAME_LIMIT = 60
@@ -55,7 +55,7 @@ class SecurityGroup(Record):
 SecurityGroupNotFound = rule(
     "ResourceNotFound",
     "SecurityGroupId must identify an existing security group.",
-    documented("DeleteSecurityGroup and other actions on security groups", page="215/15803"),
+    documented("DeleteSecurityGroup and others; DescribeSecurityGroups (215/15808)", page="215/15803"),
 )
 SecurityGroupQuota = rule(
     "LimitExceeded",
@@ -168,8 +168,9 @@ def _keep(tx: Transaction, group: SecurityGroup) -> None:
             if _essence(policy) in seen:
                 raise DuplicatePolicy(policy=_describe(policy))
             seen.add(_essence(policy))
-            if policy.group_id:
-                get(tx, policy.group_id)
+            # ModifySecurityGroupPolicies: a group of the same project (215/15810).
+            if policy.group_id and get(tx, policy.group_id).project_id != group.project_id:
+                raise InvalidParameterValue(name="SecurityGroupId", value=policy.group_id, expected="of this project")
     referred = {policy.group_id for policy in (*group.ingress, *group.egress) if policy.group_id}
     if len(referred) > REFERRED_GROUPS:
         raise ReferredGroupsQuota(got=len(referred), group_id=group.id)

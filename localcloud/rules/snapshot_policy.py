@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from localcloud.rules import disk, disk_types
 from localcloud.rules.disk import Disk
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import InvalidParameterValue, assumed, check_range, documented, rule
+from localcloud.rules.refusal import assumed, check_range, documented, rule
 from localcloud.rules.transaction import Transaction
 
 QUOTA = 30
@@ -40,6 +40,11 @@ TooManyPolicies = rule(
     "A region can have at most 30 scheduled snapshot policies.",
     assumed("CreateAutoSnapshotPolicy (362/33558) has a quota for each region; its number could not be read"),
 )
+PolicyAlreadyBound = rule(
+    "InvalidDisk.AlreadyBound",
+    "A policy can be bound to a disk only once.",
+    documented("BindAutoSnapshotPolicy: error code", page="362/33559"),
+)
 PolicyInUse = rule(
     "ResourceBusy",
     "A policy must be unbound from all disks before it is deleted.",
@@ -66,11 +71,11 @@ def put(tx: Transaction, requested: SnapshotPolicy) -> SnapshotPolicy:
 
 
 def bind(tx: Transaction, policy_id: str, disk_ids: tuple[str, ...]) -> None:
-    """Bind the policy to disks. Bound ones stay as they are."""
     get(tx, policy_id)
     for one in [disk.get(tx, disk_id) for disk_id in disk_ids]:
-        if policy_id not in one.snapshot_policies:
-            tx.put(replace(one, snapshot_policies=(*one.snapshot_policies, policy_id)))
+        if policy_id in one.snapshot_policies:
+            raise PolicyAlreadyBound(policy_id=policy_id, disk_id=one.id)
+        tx.put(replace(one, snapshot_policies=(*one.snapshot_policies, policy_id)))
 
 
 def unbind(tx: Transaction, policy_id: str, disk_ids: tuple[str, ...]) -> None:
@@ -92,7 +97,3 @@ def delete(tx: Transaction, policy_ids: tuple[str, ...]) -> None:
         if disks := bound_disks(tx, policy_id):
             raise PolicyInUse(policy_id=policy_id, disks=disks)
         tx.delete(policy)
-
-
-def refuse_flag(name: str) -> None:
-    raise InvalidParameterValue(name=name, value=True, expected="FALSE, the only value that localcloud emulates")

@@ -65,7 +65,9 @@ def occupies(finder: Occupancy) -> Occupancy:
 
 _CREATE_SUBNET = documented("CreateSubnet", page="215/15782")
 SubnetNotFound = rule(
-    "ResourceNotFound", "SubnetId must identify an existing subnet.", documented("DeleteSubnet", page="215/15783")
+    "ResourceNotFound",
+    "SubnetId must identify an existing subnet.",
+    documented("DeleteSubnet; DescribeSubnets (215/15784): SubnetIds", page="215/15783"),
 )
 SubnetRange = rule(
     "InvalidParameterValue.SubnetRange", "The mask of a subnet CIDR block must be 16 to 28 bits.", _CREATE_SUBNET
@@ -105,7 +107,6 @@ AddressOutsideSubnet = rule(
     "A private address must be an assignable address of its subnet, not the network, gateway or broadcast address.",
     documented("AssignPrivateIpAddresses, 215/15818: the address is in the subnet and free", page="215/15813"),
 )
-
 AddressTaken = rule(
     "ResourceInUse",
     "A private address must not be in use by another resource.",
@@ -165,7 +166,6 @@ def delete(tx: Transaction, subnet_id: str) -> None:
         raise SubnetInUse(subnet_id=subnet_id, user=taken.resource_id)
     for user in references.users(tx, subnet):
         raise SubnetInUse(subnet_id=subnet_id, user=user)
-    references.release(tx, subnet)
     tag.delete(tx, subnet)
 
 

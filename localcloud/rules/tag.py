@@ -49,6 +49,11 @@ TagKeyReserved = rule(
     "A tag key must not begin with `qcs:`, `project`, `项目`, `qcloud` or `tencent`, which are reserved.",
     documented("tag limits: reserved keys; qcloud, tencent: error text of ModifyResourceTags", page=_LIMITS),
 )
+TagDuplicate = rule(
+    "InvalidParameterValue.TagDuplicateKey",
+    "A tag key must occur only once in a request.",
+    documented("CreateVpc and other actions that create resources: error code", page="215/15774"),
+)
 TagValueEmpty = rule("InvalidParameterValue.TagValueEmpty", "A tag value must not be empty.", _VALUE_LENGTH)
 TagValueTooLong = rule(
     "InvalidParameterValue.TagValueLengthExceeded", "A tag value must not exceed 255 characters.", _VALUE_LENGTH
@@ -66,6 +71,7 @@ RULES = (
     TagKeyTooLong,
     TagKeyIllegal,
     TagKeyReserved,
+    TagDuplicate,
     TagValueEmpty,
     TagValueTooLong,
     TagValueIllegal,

@@ -41,7 +41,9 @@ class Vpc(Record):
 
 _VPC_LIMITS = documented("VPC limits", page="215/537")
 VpcNotFound = rule(
-    "ResourceNotFound", "VpcId must identify an existing VPC.", documented("DeleteVpc", page="215/15775")
+    "ResourceNotFound",
+    "VpcId must identify an existing VPC.",
+    documented("DeleteVpc; DescribeVpcs (215/15778): VpcIds", page="215/15775"),
 )
 VpcCidrNotPrivate = rule(
     "InvalidParameterValue.Malformed",
@@ -53,7 +55,6 @@ VpcCidrNotPrivate = rule(
         page="215/36515",
     ),
 )
-
 VpcQuota = rule("LimitExceeded", "A region can have at most 20 VPCs.", _VPC_LIMITS)
 VpcInUse = rule(
     "ResourceInUse",

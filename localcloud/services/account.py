@@ -16,7 +16,7 @@ def _zones(call: Call, given: Parameters) -> list[str]:
     for entry in given.each("Filters"):
         if entry.text("Name") != "zone":
             raise UnknownInstanceFilter(got=entry.text("Name"), known="zone")
-        zones &= set(entry.texts("Values"))
+        zones &= set(entry.required_texts("Values"))
     return sorted(zones)
 
 

@@ -11,8 +11,8 @@ from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import Filters, listed
 from localcloud.services.parameters import Parameters
 
+_ISPS = ("BGP", "CMCC", "CTCC", "CUCC")
 _ONE = (address.AddressNotFound, address.AddressIdMalformed, address.AddressBusy)
-
 InstanceOrInterface = rule(
     "InvalidParameterConflict",
     "An EIP must be bound to either an instance or a private address of an interface.",
@@ -23,7 +23,6 @@ TaskNotFoundByNumber = rule(
     "TaskId must be the number of an existing EIP task.",
     documented("DescribeTaskResult: TaskId", page="215/36271"),
 )
-
 UnknownAddressFilter = rule(
     "InvalidParameter.InvalidFilter",
     "A filter name must be one that DescribeAddresses documents.",
@@ -51,7 +50,7 @@ def show(call: Call, found: Address) -> Answer:
         # Null for a traditional account, according to the page.
         "Bandwidth": found.bandwidth_mbps or None,
         "InternetChargeType": found.charge_type or None,
-        "Egress": found.egress,
+        "Egress": "center_egress1",
         "InstanceType": _target_kind(found),
         "TagSet": tagging.shown(call, found.id),
     }
@@ -81,6 +80,9 @@ def allocate_addresses(call: Call, given: Parameters) -> Answer:
         raise InvalidParameterValue(
             name="AddressType", value=kind, expected="EIP, the only type that localcloud supports"
         )
+    isp = given.find_text("InternetServiceProvider") or _ISPS[0]
+    if isp not in _ISPS:
+        raise InvalidParameterValue(name="InternetServiceProvider", value=isp, expected=" or ".join(_ISPS))
     charge_type, bandwidth_mbps = address_charge.check_new(
         call.tx,
         given.find_text("InternetChargeType"),
@@ -93,15 +95,14 @@ def allocate_addresses(call: Call, given: Parameters) -> Answer:
         type=kind,
         charge_type=charge_type,
         bandwidth_mbps=bandwidth_mbps,
-        isp=given.find_text("InternetServiceProvider") or "BGP",
-        egress=given.find_text("Egress") or "center_egress1",
+        isp=isp,
     )
     count = given.integer_in("AddressCount", 1, 20, default=1)
     made, task_id = address.allocate(call.tx, count, requested, tagging.given(given))
     return {"AddressSet": [created.id for created in made], "TaskId": task_id}
 
 
-@action("vpc", "DescribeAddresses", UnknownAddressFilter, AddressIdsAndFilter)
+@action("vpc", "DescribeAddresses", address.AddressIdMalformed, UnknownAddressFilter, AddressIdsAndFilter)
 def describe_addresses(call: Call, given: Parameters) -> Answer:
     """List EIPs."""
     if given.texts("AddressIds") and any(entry.text("Name") == "address-id" for entry in given.each("Filters")):
@@ -172,17 +173,11 @@ def release_addresses(call: Call, given: Parameters) -> Answer:
     return {"TaskId": address.release(call.tx, given.required_texts("AddressIds"))}
 
 
-@action(
-    "vpc",
-    "ModifyAddressAttribute",
-    address.AddressNotFound,
-    address.AddressIdMalformed,
-    address.NameMalformed,
-    address.NameTooLong,
-)
+@action("vpc", "ModifyAddressAttribute", *_ONE, address.NameMalformed, address.NameTooLong)
 def modify_address_attribute(call: Call, given: Parameters) -> None:
     """Rename an EIP."""
     present = address.get(call.tx, given.text("AddressId"))
+    address.check_idle(present)
     address.change(call.tx, changed(present, {"name": given.find_text("AddressName")}))
 
 

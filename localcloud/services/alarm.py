@@ -36,7 +36,6 @@ def _show(call: Call, policy: AlarmPolicy) -> Answer:
         "EventCondition": policy.event_condition or {"Rules": []},
         "NoticeIds": list(policy.notice_ids),
         "Notices": [notices.show(call, alarm_notice.get(call.tx, notice_id)) for notice_id in policy.notice_ids],
-        "TriggerTasks": list(policy.trigger_tasks),
         "LastEditUin": ACCOUNT,
         "UpdateTime": int(policy.updated),
         "InsertTime": int(policy.created),
@@ -78,7 +77,6 @@ def create_alarm_policy(call: Call, given: Parameters) -> Answer:
         condition=dict(given.inside("Condition").values),
         event_condition=dict(given.inside("EventCondition").values),
         notice_ids=given.texts("NoticeIds"),
-        trigger_tasks=notices.documents(given, "TriggerTasks"),
     )
     made = alarm.create_policy(call.tx, requested, tagging.given(given))
     return {"PolicyId": made.id, "OriginId": str(made.number)}
@@ -102,7 +100,8 @@ def describe_alarm_policies(call: Call, given: Parameters) -> Answer:
         and (not namespaces or policy.namespace in namespaces)
         and (not sent or sent & set(policy.notice_ids))
     ]
-    return {"TotalCount": len(found), "Policies": [_show(call, policy) for policy in numbered_page(given, found)]}
+    rows = [_show(call, policy) for policy in numbered_page(given, found, highest=100)]
+    return {"TotalCount": len(found), "Policies": rows}
 
 
 def _change(call: Call, policy_id: str, attributes: Mapping[str, object]) -> None:
@@ -142,12 +141,6 @@ def modify_alarm_policy_notice(call: Call, given: Parameters) -> None:
         _change(call, policy_id, {"notice_ids": given.texts("NoticeIds")})
 
 
-@monitor_action("ModifyAlarmPolicyTasks", alarm.PolicyNotFound)
-def modify_alarm_policy_tasks(call: Call, given: Parameters) -> None:
-    """Change the tasks that an alarm policy triggers."""
-    _change(call, given.text("PolicyId"), {"trigger_tasks": notices.documents(given, "TriggerTasks")})
-
-
 @monitor_action("DeleteAlarmPolicy", alarm.PolicyNotFound)
 def delete_alarm_policy(call: Call, given: Parameters) -> None:
     """Delete alarm policies."""
@@ -170,7 +163,7 @@ def binding_policy_object(call: Call, given: Parameters) -> None:
     """Bind objects to an alarm policy."""
     pairs = tuple(
         (entry.text("Region"), entry.find_text("Dimensions") or entry.find_text("EventDimensions") or "")
-        for entry in given.each("Dimensions")
+        for entry in given.required_each("Dimensions")
     )
     for region, _ in pairs:
         if region not in REGIONS.values():

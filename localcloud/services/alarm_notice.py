@@ -67,7 +67,8 @@ def describe_alarm_notices(call: Call, given: Parameters) -> Answer:
         if (not requested or notice.id in requested) and (not name or name in notice.name)
     ]
     found.sort(key=lambda one: one.updated, reverse=order.upper() == "DESC")
-    return {"TotalCount": len(found), "Notices": [show(call, notice) for notice in numbered_page(given, found)]}
+    rows = [show(call, notice) for notice in numbered_page(given, found, highest=200)]
+    return {"TotalCount": len(found), "Notices": rows}
 
 
 @monitor_action("ModifyAlarmNotice", alarm_notice.NoticeNotFound, *_WRITE)

@@ -46,6 +46,7 @@ def show(call: Call, found: Disk) -> Answer:
     disk_types.DiskSizeOutOfRange,
     disk_types.DiskSizeOutOfStep,
     disk_types.DiskNameTooLong,
+    disk_types.ThroughputNotSupported,
     *tag.RULES,
 )
 def create_disks(call: Call, given: Parameters) -> Answer:
@@ -57,16 +58,20 @@ def create_disks(call: Call, given: Parameters) -> Answer:
     zone = place.text("Zone")
     if zone not in ZONES[call.region]:
         raise InvalidParameterValue(name="Placement.Zone", value=zone, expected=f"a zone of {call.region}")
+    encrypt = given.find_text("Encrypt")
+    if encrypt not in {None, "ENCRYPT"}:
+        raise InvalidParameterValue(name="Encrypt", value=encrypt, expected="ENCRYPT")
     requested = Disk(
         name=given.find_text("DiskName") or "",
         type=given.text("DiskType"),
         size_gib=given.integer("DiskSize"),
         zone=zone,
-        encrypted=given.find_text("Encrypt") == "ENCRYPT",
+        encrypted=encrypt is not None,
         throughput=given.integer_or("ThroughputPerformance", 0),
         project_id=place.integer_or("ProjectId", 0),
     )
     disk_types.check_new(requested.type, requested.size_gib)
+    disk_types.check_throughput(requested.type, requested.throughput)
     disk_types.check_name(requested.name, disk_types.NAME_LIMIT)
     count = given.integer_in("DiskCount", 1, CREATED_PER_REQUEST, default=1)
     tags = tagging.given(given)
@@ -101,6 +106,7 @@ def describe_disks(call: Call, _given: Parameters) -> Answer:
     disk.DiskNotPortable,
     disk.DiskZoneMismatch,
     disk.TooManyDisks,
+    disk.InstanceTakesNoDisk,
     instance.InstanceNotFound,
 )
 def attach_disks(call: Call, given: Parameters) -> None:
@@ -109,15 +115,18 @@ def attach_disks(call: Call, given: Parameters) -> None:
     target = call.tx.find(instance.Instance, instance_id)
     if target is None:
         raise instance.InstanceNotFound(got=instance_id)
+    if target.state in {"PENDING", "LAUNCH_FAILED", "TERMINATING"}:
+        raise disk.InstanceTakesNoDisk(got=target.state, instance_id=instance_id)
     for disk_id in given.required_texts("DiskIds", limit=ATTACHED_PER_REQUEST):
         disk.attach(call.tx, disk_id, target.id, target.zone, delete_with_instance=given.flag("DeleteWithInstance"))
 
 
 @action("cbs", "DetachDisks", disk.DiskNotFound, disk.DiskChanging, disk.DiskNotAttached, disk.DiskNotPortable)
 def detach_disks(call: Call, given: Parameters) -> None:
-    """Detach data disks."""
+    """Detach data disks of one instance."""
+    instance_id = given.find_text("InstanceId")
     for disk_id in given.required_texts("DiskIds", limit=ATTACHED_PER_REQUEST):
-        disk.detach(call.tx, disk_id, given.find_text("InstanceId"))
+        instance_id = disk.detach(call.tx, disk_id, instance_id)
 
 
 @action(
@@ -137,8 +146,12 @@ def resize_disk(call: Call, given: Parameters) -> None:
 
 @action("cbs", "ModifyDiskAttributes", disk.DiskNotFound, disk_types.DiskNameTooLong)
 def modify_disk_attributes(call: Call, given: Parameters) -> None:
-    """Change the names of disks, or whether they are deleted with their instance."""
-    attributes = {"name": given.find_text("DiskName"), "delete_with_instance": given.find_flag("DeleteWithInstance")}
+    """Change the names and projects of disks, and whether they are deleted with their instance."""
+    attributes = {
+        "name": given.find_text("DiskName"),
+        "project_id": given.find_integer("ProjectId"),
+        "delete_with_instance": given.find_flag("DeleteWithInstance"),
+    }
     for disk_id in given.required_texts("DiskIds"):
         disk.change(call.tx, changed(disk.get(call.tx, disk_id), attributes))
 

@@ -17,6 +17,7 @@ _WRITE = (
     dns.RecordLineInvalid,
     dns.RecordValueInvalid,
     dns.SubdomainInvalid,
+    dns.TooManyLevels,
     dns.TtlOutOfRange,
     dns.TooManyRecords,
     dns.WeightInvalid,
@@ -25,7 +26,6 @@ _WRITE = (
     dns.RecordExists,
     dns.RecordConflict,
 )
-
 NoRecords = rule(
     "ResourceNotFound.NoDataOfRecord",
     "A list of records must not be empty, unless ErrorOnEmpty is `no`.",

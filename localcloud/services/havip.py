@@ -7,7 +7,7 @@ from localcloud.rules.havip import Association, HaVip
 from localcloud.rules.records import beijing_time, changed
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import Filters, flag, listed
+from localcloud.services.listing import Filters, UnknownFilter, flag, listed
 from localcloud.services.parameters import Parameters
 
 _ASSOCIATING = (
@@ -88,7 +88,7 @@ def _association(entry: Parameters) -> Association:
     return Association(entry.text("InstanceId"), entry.find_text("InstanceType") or "CVM")
 
 
-@action("vpc", "DescribeHaVips")
+@action("vpc", "DescribeHaVips", UnknownFilter)
 def describe_ha_vips(call: Call, _given: Parameters) -> Answer:
     """List HAVIPs."""
     filters: Filters[HaVip] = {

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from localcloud.rules import address, disk, instance, interface
 from localcloud.rules.instance import Instance
 from localcloud.rules.records import iso_time
+from localcloud.rules.refusal import InvalidParameterValue
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.listing import Filters, UnknownInstanceFilter, listed
@@ -88,11 +87,8 @@ def _data_disk(one: disk.Disk) -> Answer:
 
 
 @action("cvm", "DescribeInstances", instance.InstanceIdMalformed, UnknownInstanceFilter)
-def describe_instances(call: Call, given: Parameters) -> Answer:
+def describe_instances(call: Call, _given: Parameters) -> Answer:
     """List instances."""
-    for instance_id in given.texts("InstanceIds"):
-        if not re.fullmatch(r"ins-[0-9a-z]{8}", instance_id):
-            raise instance.InstanceIdMalformed(got=instance_id)
 
     def eni(one: Instance) -> interface.Interface:
         return interface.get(call.tx, one.interface_id)
@@ -121,7 +117,9 @@ def describe_instances(call: Call, given: Parameters) -> Answer:
 @action("cvm", "DescribeInstancesAttributes", instance.InstanceNotFound, instance.InstanceIdMalformed)
 def describe_instances_attributes(call: Call, given: Parameters) -> Answer:
     """Return the user data of instances."""
-    given.required_texts("Attributes")
+    for name in given.required_texts("Attributes"):
+        if name != "UserData":
+            raise InvalidParameterValue(name="Attributes", value=name, expected="UserData")
     rows = [
         {"InstanceId": one.id, "Attributes": {"UserData": one.user_data}}
         for one in (instance.get(call.tx, instance_id) for instance_id in given.required_texts("InstanceIds"))

@@ -174,17 +174,20 @@ def reset_instances_internet_max_bandwidth(call: Call, given: Parameters) -> Non
     instance.AddressInUse,
 )
 def modify_instances_vpc_attribute(call: Call, given: Parameters) -> None:
-    """Change the private addresses or the subnet of instances. Running instances are restarted."""
+    """Change the private addresses or the subnet of instances (213/15750). Running instances are restarted."""
     ids = given.required_texts("InstanceIds")
     network = given.required_inside("VirtualPrivateCloud")
     addresses = network.addresses("PrivateIpAddresses")
+    if addresses and len(addresses) != len(ids):
+        given_count = f"one for each of the {len(ids)} instances"
+        raise InvalidParameterValue(name="PrivateIpAddresses", value=len(addresses), expected=given_count)
     for index, instance_id in enumerate(ids):
         instance_change.move(
             call.tx,
             instance_id,
             network.text("VpcId"),
             network.text("SubnetId"),
-            addresses[index] if index < len(addresses) else None,
+            addresses[index] if addresses else None,
             force=given.flag("ForceStop", default=True),
         )
 
@@ -219,7 +222,8 @@ def modify_instances_attribute(call: Call, given: Parameters) -> None:
         "cam_role_name": given.find_text("CamRoleName"),
     }
     for instance_id in ids:
-        instance_change.modify(call.tx, instance_id, attributes, given.texts("SecurityGroups"))
+        groups = given.texts("SecurityGroups") if "SecurityGroups" in given else None
+        instance_change.modify(call.tx, instance_id, attributes, groups)
 
 
 @action(
@@ -232,7 +236,7 @@ def modify_instances_attribute(call: Call, given: Parameters) -> None:
 )
 def modify_instances_disaster_recover_group(call: Call, given: Parameters) -> None:
     """Move instances to another placement group, or remove them from their group."""
-    group_id = given.find_text("DisasterRecoverGroupId") or ""
+    group_id = given.find_text("DisasterRecoverGroupId") or "".join(given.texts("DisasterRecoverGroupIds", limit=1))
     instance_change.change_placement(call.tx, given.required_texts("InstanceIds"), group_id)
 
 

@@ -60,7 +60,7 @@ def create_key_pair(call: Call, given: Parameters) -> Answer:
     return {"KeyPair": _show(call, pair, private)}
 
 
-@action("cvm", "DescribeKeyPairs", UnknownInstanceFilter)
+@action("cvm", "DescribeKeyPairs", key_pair.KeyPairIdMalformed, UnknownInstanceFilter)
 def describe_key_pairs(call: Call, _given: Parameters) -> Answer:
     """List key pairs."""
     filters: Filters[KeyPair] = {"project-id": lambda one: [str(one.project_id)], "key-name": lambda one: [one.name]}

@@ -6,9 +6,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from localcloud.rules import tag
+from localcloud.rules import address, instance, key_pair, tag
 from localcloud.rules.records import Record
-from localcloud.rules.refusal import InvalidParameterValue, Refusal, check_count, check_range, documented, rule
+from localcloud.rules.refusal import (
+    IdMalformed,
+    InvalidParameterValue,
+    Refusal,
+    check_count,
+    check_range,
+    documented,
+    rule,
+)
 from localcloud.services.actions import Answer, Call
 from localcloud.services.parameters import Parameters
 
@@ -24,9 +32,21 @@ FILTERS = 10
 VALUES = 100
 _VALUES_OF_INSTANCES = 5
 
+# The form of the IDs in a list parameter: their prefix, and the refusal of another form.
+_IDS: Mapping[str, tuple[str, type[Refusal]]] = {
+    "AddressIds": ("eip", address.AddressIdMalformed),
+    "HaVipIds": ("havip", IdMalformed),
+    "InstanceIds": ("ins", instance.InstanceIdMalformed),
+    "KeyIds": ("skey", key_pair.KeyPairIdMalformed),
+    "NatGatewayIds": ("nat", IdMalformed),
+    "RouteTableIds": ("rtb", IdMalformed),
+    "SecurityGroupIds": ("sg", IdMalformed),
+    "SubnetIds": ("subnet", IdMalformed),
+    "VpcIds": ("vpc", IdMalformed),
+}
+
 # Filters that match substrings, from the pages of their actions.
 _FUZZY = frozenset({"vpc-name"})
-
 UnknownFilter = rule(
     "InvalidParameter.FilterInvalidKey",
     "A filter name must be one that the action documents.",
@@ -61,29 +81,35 @@ def chosen(
     *,
     ids: str = "",
     refusal: type[Refusal] = UnknownFilter,
+    missing: type[Refusal] | None = None,
     both: bool = False,
     tag_value: bool = False,
     values_limit: int = VALUES,
 ) -> list[R]:
     """Return the records that have one of the given IDs (if any) and match all filters.
 
-    `both` permits IDs and filters together; `tag_value` permits the filter tag-value.
+    `both` permits IDs and filters together; `tag_value` permits the filter tag-value. Raises: `missing`, if given, for
+    an unknown ID.
     """
     found = list(records)
     given = call.parameters.each("Filters")
     requested = set(call.parameters.texts(ids)) if ids else set[str]()
     if refusal is not UnknownInstanceFilter:
         check_count(ids, len(requested))
-    if requested:
-        found = [record for record in found if record.id in requested]
     if requested and given and not both:
         raise (InstanceIdsAndFilters if refusal is UnknownInstanceFilter else IdsAndFilters)(ids=ids)
+    if requested:
+        _check_form(ids, requested)
+        found = [record for record in found if record.id in requested]
+        for unknown in sorted(requested - {record.id for record in found}):
+            if missing is not None:
+                raise missing(got=unknown)
     if refusal is UnknownInstanceFilter:
         values_limit = _VALUES_OF_INSTANCES
     _check_filters(refusal, "Filters", len(given), FILTERS)
     for entry in given:
         name = entry.text("Name")
-        values = set(entry.texts("Values"))
+        values = set(entry.required_texts("Values"))
         _check_filters(refusal, f"Filters: {name}", len(values), values_limit)
         tag_value = tag_value or refusal is UnknownInstanceFilter
         extract = _extractor(call, name, filters, refusal, tag_value=tag_value)
@@ -100,14 +126,24 @@ def listed(
     return {"TotalCount": len(found), key: [show(call, one) for one in page(call, found)]}
 
 
-def matching(given: Parameters, rows: list[Answer], fields: Mapping[str, str], refusal: type[Refusal]) -> list[Answer]:
+def matching(given: Parameters, rows: list[Answer], fields: Mapping[str, str]) -> list[Answer]:
     """Return the rows that match all Filters, by the field (a text or a list of texts) that each filter name has."""
-    for entry in given.each("Filters"):
-        name, values = entry.text("Name"), set(entry.texts("Values"))
+    filters = given.each("Filters")
+    _check_filters(UnknownInstanceFilter, "Filters", len(filters), FILTERS)
+    for entry in filters:
+        name, values = entry.text("Name"), set(entry.required_texts("Values"))
+        _check_filters(UnknownInstanceFilter, name, len(values), _VALUES_OF_INSTANCES)
         if name not in fields:
-            raise refusal(got=name, known=", ".join(fields))
+            raise UnknownInstanceFilter(got=name, known=", ".join(fields))
         rows = [row for row in rows if values & ({at} if isinstance(at := row[fields[name]], str) else set(at))]
     return rows
+
+
+def _check_form(ids: str, requested: set[str]) -> None:
+    prefix, malformed = _IDS.get(ids, ("", IdMalformed))
+    for value in sorted(requested) if prefix else ():
+        if not re.fullmatch(rf"{prefix}-[0-9a-z]{{8}}", value):
+            raise malformed(name=ids, value=value, prefix=prefix)
 
 
 def _check_filters(refusal: type[Refusal], name: str, count: int, limit: int) -> None:

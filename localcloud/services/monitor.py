@@ -37,7 +37,7 @@ def monitor_action(name: str, *refuses: type[Refusal]) -> Callable[[Handler], Ha
     return register
 
 
-def numbered_page(given: Parameters, found: Sequence[T]) -> Sequence[T]:
+def numbered_page(given: Parameters, found: Sequence[T], *, highest: int) -> Sequence[T]:
     number = given.integer_in("PageNumber", 1, 2**31, default=1)
-    size = given.integer_in("PageSize", 1, 200, default=20)
+    size = given.integer_in("PageSize", 1, highest, default=20)
     return found[(number - 1) * size : number * size]

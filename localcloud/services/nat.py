@@ -1,14 +1,15 @@
-"""NAT gateways and their SNAT rules."""
+"""NAT gateways."""
 
 from __future__ import annotations
 
-from localcloud.rules import address, address_binding, interface, nat, nat_addresses, snat, subnet, task, vpc
+from localcloud.rules import address, address_binding, nat, nat_addresses, task, vpc
 from localcloud.rules.catalog import ZONES
-from localcloud.rules.nat import NatGateway, SnatRule
+from localcloud.rules.nat import NatGateway
 from localcloud.rules.records import beijing_time, changed
+from localcloud.rules.refusal import MissingParameter
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import Filters, UnknownFilter, listed, matching, page
+from localcloud.services.listing import Filters, UnknownFilter, listed
 from localcloud.services.parameters import Parameters
 
 _ONE = (nat.NatGatewayNotFound, nat.NatGatewayBusy)
@@ -21,7 +22,6 @@ _TAKING = (
     address_binding.AddressBusyForVpc,
     address_binding.GatewayAddressAlreadyBound,
 )
-_RULE = (snat.SnatOfOtherVpc, snat.AddressNotOnGateway, subnet.SubnetNotFound, interface.InterfaceNotFound)
 
 
 def show(call: Call, found: NatGateway) -> Answer:
@@ -66,12 +66,16 @@ def create_nat_gateway(call: Call, given: Parameters) -> Answer:
         connections=given.integer_or("MaxConcurrentConnection", 1_000_000),
         product_version=given.find_integer("NatProductVersion") or 1,
     )
-    ips, new_addresses = given.texts("PublicIpAddresses"), given.integer_or("AddressCount", 0)
-    made = nat.create(call.tx, requested, ips, new_addresses, tagging.given(given))
+    made = nat.create(call.tx, requested, *_addresses(given), tagging.given(given))
     return {"NatGatewaySet": [show(call, made)], "TotalCount": 1}
 
 
-@action("vpc", "DescribeNatGateways")
+def _addresses(given: Parameters) -> tuple[tuple[str, ...], int]:
+    """Return the existing EIPs of a request, and the number of new ones."""
+    return given.texts("PublicIpAddresses"), given.integer_in("AddressCount", 0, address.QUOTA, default=0)
+
+
+@action("vpc", "DescribeNatGateways", UnknownFilter)
 def describe_nat_gateways(call: Call, _given: Parameters) -> Answer:
     """List NAT gateways."""
     filters: Filters[NatGateway] = {
@@ -101,12 +105,10 @@ def reset_nat_gateway_connection(call: Call, given: Parameters) -> None:
 @action("vpc", "AssociateNatGatewayAddress", *_ONE, *_TAKING)
 def associate_nat_gateway_address(call: Call, given: Parameters) -> None:
     """Bind more EIPs to a NAT gateway. The RequestId is the task ID."""
-    nat.add_addresses(
-        call.tx,
-        given.resource_id("NatGatewayId", "nat"),
-        given.texts("PublicIpAddresses"),
-        given.find_integer("AddressCount") or 0,
-    )
+    ips, new = _addresses(given)
+    if not ips and not new:
+        raise MissingParameter(name="PublicIpAddresses")
+    nat.add_addresses(call.tx, given.resource_id("NatGatewayId", "nat"), ips, new)
     task.begin(call.tx, call.tx.timing.address_s, task_id=call.request_id)
 
 
@@ -134,60 +136,3 @@ def describe_vpc_task_result(call: Call, given: Parameters) -> Answer:
 def delete_nat_gateway(call: Call, given: Parameters) -> None:
     """Delete a NAT gateway and its routes, and unbind its EIPs."""
     nat.delete(call.tx, given.resource_id("NatGatewayId", "nat"))
-
-
-def _rule(given: Parameters) -> SnatRule:
-    return SnatRule(
-        rule_id=given.find_text("NatGatewaySnatId") or "",
-        resource_type=given.text("ResourceType"),
-        resource_id=given.text("ResourceId"),
-        private_address=given.find_text("PrivateIpAddress") or "",
-        public_addresses=given.required_texts("PublicIpAddresses"),
-        description=given.find_text("Description") or "",
-        created=0.0,
-    )
-
-
-def _show_rule(gateway: NatGateway, rule: SnatRule) -> Answer:
-    return {
-        "ResourceId": rule.resource_id,
-        "ResourceType": rule.resource_type,
-        "PrivateIpAddress": rule.private_address,
-        "PublicIpAddresses": list(rule.public_addresses),
-        "Description": rule.description,
-        "NatGatewaySnatId": rule.rule_id,
-        "NatGatewayId": gateway.id,
-        "VpcId": gateway.vpc_id,
-        "CreatedTime": beijing_time(rule.created),
-    }
-
-
-@action("vpc", "CreateNatGatewaySourceIpTranslationNatRule", *_ONE, *_RULE, snat.SnatRuleExists, snat.SnatRuleQuota)
-def create_nat_gateway_source_ip_translation_nat_rule(call: Call, given: Parameters) -> None:
-    """Add SNAT rules."""
-    gateway_id = given.resource_id("NatGatewayId", "nat")
-    for entry in given.required_each("SourceIpTranslationNatRules"):
-        snat.add_rule(call.tx, gateway_id, _rule(entry))
-
-
-@action("vpc", "DescribeNatGatewaySourceIpTranslationNatRules", nat.NatGatewayNotFound, UnknownFilter)
-def describe_nat_gateway_source_ip_translation_nat_rules(call: Call, given: Parameters) -> Answer:
-    """List the SNAT rules of a NAT gateway."""
-    gateway = nat.get(call.tx, given.resource_id("NatGatewayId", "nat"))
-    rows = [_show_rule(gateway, rule) for rule in gateway.rules]
-    fields = {"resource-id": "ResourceId", "public-ip-address": "PublicIpAddresses", "description": "Description"}
-    rows = matching(given, rows, fields, UnknownFilter)
-    return {"TotalCount": len(rows), "SourceIpTranslationNatRuleSet": list(page(call, rows))}
-
-
-@action("vpc", "ModifyNatGatewaySourceIpTranslationNatRule", *_ONE, *_RULE, snat.SnatRuleNotFound, snat.SnatRuleFixed)
-def modify_nat_gateway_source_ip_translation_nat_rule(call: Call, given: Parameters) -> None:
-    """Change a SNAT rule."""
-    gateway_id = given.resource_id("NatGatewayId", "nat")
-    snat.change_rule(call.tx, gateway_id, _rule(given.required_inside("SourceIpTranslationNatRule")))
-
-
-@action("vpc", "DeleteNatGatewaySourceIpTranslationNatRule", *_ONE, snat.SnatRuleNotFound)
-def delete_nat_gateway_source_ip_translation_nat_rule(call: Call, given: Parameters) -> None:
-    """Delete SNAT rules."""
-    snat.remove_rules(call.tx, given.resource_id("NatGatewayId", "nat"), given.required_texts("NatGatewaySnatIds"))

@@ -8,7 +8,7 @@ from localcloud.rules.refusal import check_count, documented, rule
 from localcloud.rules.route_table import Route, RouteTable
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import Filters, flag, listed
+from localcloud.services.listing import Filters, UnknownFilter, flag, listed
 from localcloud.services.parameters import Parameters
 
 _ROUTE_RULES = (
@@ -18,10 +18,9 @@ _ROUTE_RULES = (
     route.DestinationInVpc,
     route.DestinationTaken,
 )
-
 RouteNotIdentified = rule(
     "MissingParameter",
-    "A route must be identified by RouteId, RouteItemId or destination.",
+    "A route must be identified by RouteId or RouteItemId.",
     documented("DeleteRoutes: RouteId or RouteItemId; EnableRoutes: one of both", page="215/16725"),
 )
 RouteIdsAndItemIds = rule(
@@ -82,7 +81,7 @@ def create_route_table(call: Call, given: Parameters) -> Answer:
     return {"RouteTable": show(call, route_table.create(call.tx, requested, tagging.given(given)))}
 
 
-@action("vpc", "DescribeRouteTables")
+@action("vpc", "DescribeRouteTables", route_table.RouteTableNotFound, UnknownFilter)
 def describe_route_tables(call: Call, _given: Parameters) -> Answer:
     """List route tables and their routes."""
     filters: Filters[RouteTable] = {
@@ -92,7 +91,9 @@ def describe_route_tables(call: Call, _given: Parameters) -> Answer:
         "association.main": lambda one: flag(one.main),
         "next-hop-type": lambda one: [entry.gateway_type for entry in one.routes],
     }
-    return listed(call, "RouteTableSet", RouteTable, show, filters, ids="RouteTableIds")
+    return listed(
+        call, "RouteTableSet", RouteTable, show, filters, ids="RouteTableIds", missing=route_table.RouteTableNotFound
+    )
 
 
 @action("vpc", "ModifyRouteTableAttribute", route_table.RouteTableNotFound)
@@ -125,11 +126,9 @@ def create_routes(call: Call, given: Parameters) -> Answer:
 
 def _find_route(table: RouteTable, given: Parameters) -> Route:
     number, item_id = given.find_integer("RouteId"), given.find_text("RouteItemId")
-    if number is not None or item_id is not None:
-        return route.find(table, -1 if number is None else number, item_id or "")
-    if "DestinationCidrBlock" in given:
-        return route.by_destination(table, given.cidr("DestinationCidrBlock"))
-    raise RouteNotIdentified
+    if number is None and item_id is None:
+        raise RouteNotIdentified
+    return route.find(table, -1 if number is None else number, item_id or "")
 
 
 @action("vpc", "DeleteRoutes", route_table.RouteTableNotFound, route.RouteNotFound, RouteNotIdentified)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from localcloud.rules import disk, disk_types, instance, instance_attributes, key_pair, placement
 from localcloud.rules.instance import Instance
 from localcloud.rules.refusal import InvalidParameterValue, assumed, documented, rule
-from localcloud.rules.run_instances import PublicAddressWithoutBandwidth, RunRequest, run_instance
+from localcloud.rules.run_instances import PublicAddressWithoutBandwidth, RunRequest, check, run_instance
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.parameters import Parameters
@@ -16,8 +16,8 @@ from localcloud.services.parameters import Parameters
 _ADDRESSES_PER_REQUEST = 20
 # Maximum bandwidth in Mbit/s of an instance billed by the hour (limits of CVM, 213/15379).
 BANDWIDTH_MBPS = 100
+_INTERNET_CHARGE_TYPES = ("TRAFFIC_POSTPAID_BY_HOUR", "BANDWIDTH_POSTPAID_BY_HOUR")
 _NUMBER = re.compile(r"\{R:(\d+)(?:,F:(\d))?\}")
-
 InstanceNeedsVpc = rule(
     "InvalidParameterValue.VpcIdNotExist",
     "An instance must be created in a VPC; localcloud has no default VPC and no classic network.",
@@ -72,6 +72,7 @@ _RUN_RULES = (
     disk_types.DiskSizeOutOfStep,
     disk_types.SsdTooSmall,
     disk_types.DiskNameTooLong,
+    disk_types.ThroughputNotSupported,
     *tagging.MACHINE_RULES,
 )
 
@@ -80,8 +81,11 @@ _RUN_RULES = (
 def run_instances(call: Call, given: Parameters) -> Answer:
     """Create instances. They are in state PENDING until they have booted."""
     count = given.integer_in("InstanceCount", 1, 500, default=1)
+    given.integer_in("MinCount", 1, count, default=1)
     requests = [_run_request(call, number, count) for number in range(count)]
     if given.flag("DryRun"):
+        for request in requests:
+            check(call.tx, request, arriving=count)
         return {"InstanceIdSet": []}
     return {"InstanceIdSet": [run_instance(call.tx, request, call.request_id).id for request in requests]}
 
@@ -134,7 +138,7 @@ def _instance(given: Parameters, number: int, count: int) -> Instance:
         placement_group_id=groups[0] if groups else "",
         project_id=place.integer_or("ProjectId", 0),
         charge_type=_charge_type(given),
-        internet_charge_type=internet.find_text("InternetChargeType") or "TRAFFIC_POSTPAID_BY_HOUR",
+        internet_charge_type=_internet_charge_type(internet),
         bandwidth_mbps=_bandwidth(internet),
         user_data=given.find_text("UserData") or "",
         cam_role_name=given.find_text("CamRoleName") or "",
@@ -163,6 +167,15 @@ def _charge_type(given: Parameters) -> str:
             value=charge_type,
             expected="POSTPAID_BY_HOUR, the only type that localcloud supports",
         )
+    return charge_type
+
+
+def _internet_charge_type(internet: Parameters) -> str:
+    charge_type = internet.find_text("InternetChargeType") or _INTERNET_CHARGE_TYPES[0]
+    if charge_type not in _INTERNET_CHARGE_TYPES:
+        # BANDWIDTH_PREPAID needs a prepaid instance, BANDWIDTH_PACKAGE a bandwidth package.
+        expected = " or ".join(_INTERNET_CHARGE_TYPES)
+        raise InvalidParameterValue(name="InternetChargeType", value=charge_type, expected=expected)
     return charge_type
 
 

@@ -7,7 +7,7 @@ from localcloud.rules.records import beijing_time, changed
 from localcloud.rules.security_group import SecurityGroup
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import Filters, listed
+from localcloud.services.listing import Filters, UnknownFilter, listed
 from localcloud.services.parameters import Parameters
 
 
@@ -35,7 +35,7 @@ def create_security_group(call: Call, given: Parameters) -> Answer:
     return {"SecurityGroup": show(call, security_group.create(call.tx, requested, tagging.given(given)))}
 
 
-@action("vpc", "DescribeSecurityGroups")
+@action("vpc", "DescribeSecurityGroups", security_group.SecurityGroupNotFound, UnknownFilter)
 def describe_security_groups(call: Call, _given: Parameters) -> Answer:
     """List security groups."""
     filters: Filters[SecurityGroup] = {
@@ -43,7 +43,15 @@ def describe_security_groups(call: Call, _given: Parameters) -> Answer:
         "project-id": lambda one: [one.project_id],
         "security-group-name": lambda one: [one.name],
     }
-    return listed(call, "SecurityGroupSet", SecurityGroup, show, filters, ids="SecurityGroupIds")
+    return listed(
+        call,
+        "SecurityGroupSet",
+        SecurityGroup,
+        show,
+        filters,
+        ids="SecurityGroupIds",
+        missing=security_group.SecurityGroupNotFound,
+    )
 
 
 @action("vpc", "ModifySecurityGroupAttribute", security_group.SecurityGroupNotFound)

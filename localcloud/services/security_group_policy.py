@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from localcloud.rules import ports, security_group
 from localcloud.rules.records import beijing_time
-from localcloud.rules.refusal import InvalidParameterValue, documented, rule
+from localcloud.rules.refusal import InvalidParameterValue, ParameterTooLong, documented, rule
 from localcloud.rules.security_group import Direction, Policy
 from localcloud.services.actions import Answer, Call, action
 from localcloud.services.parameters import CidrMalformed, Parameters
@@ -88,6 +88,9 @@ def _policy(call: Call, given: Parameters) -> Policy:
     peers = [name for name in ("CidrBlock", "Ipv6CidrBlock", "SecurityGroupId") if given.find_text(name)]
     if len(peers) != 1:
         raise OnePeer(got=" and ".join(peers) or "none")
+    description = given.find_text("PolicyDescription") or ""
+    if len(description) > security_group.DESCRIPTION_LIMIT:  # as that of a group; the page gives no number
+        raise ParameterTooLong(name="PolicyDescription", limit=security_group.DESCRIPTION_LIMIT)
     return Policy(
         protocol=protocol,
         port=port,
@@ -95,7 +98,7 @@ def _policy(call: Call, given: Parameters) -> Policy:
         ipv6_cidr=_ipv6_cidr(given),
         group_id=given.find_text("SecurityGroupId") or "",
         action=verdict.upper(),
-        description=given.find_text("PolicyDescription") or "",
+        description=description,
         modified=call.tx.now,
     )
 

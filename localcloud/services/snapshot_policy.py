@@ -42,9 +42,6 @@ def _next_time(call: Call, policy: SnapshotPolicy) -> str:
 
 
 def _attributes(given: Parameters) -> dict[str, object]:
-    for name in ("IsPermanent", "DryRun"):
-        if given.flag(name):
-            snapshot_policy.refuse_flag(name)
     schedules = given.each("Policy")
     if len(schedules) > 1:
         raise ScheduleInvalid(got=len(schedules))
@@ -94,7 +91,13 @@ def modify_policy(call: Call, given: Parameters) -> None:
     snapshot_policy.put(call.tx, changed(present, _attributes(given)))
 
 
-@action("cbs", "BindAutoSnapshotPolicy", snapshot_policy.PolicyNotFound, disk.DiskNotFound)
+@action(
+    "cbs",
+    "BindAutoSnapshotPolicy",
+    snapshot_policy.PolicyNotFound,
+    snapshot_policy.PolicyAlreadyBound,
+    disk.DiskNotFound,
+)
 def bind_policy(call: Call, given: Parameters) -> None:
     """Bind a scheduled snapshot policy to disks."""
     policy_id = given.text("AutoSnapshotPolicyId")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from localcloud.rules import route_table, subnet, vpc
 from localcloud.rules.records import beijing_time, changed
+from localcloud.rules.refusal import check_count
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import Filters, flag, listed, page
+from localcloud.services.listing import Filters, UnknownFilter, flag, listed, page
 from localcloud.services.parameters import Parameters
 
 
@@ -48,7 +49,7 @@ def create_subnet(call: Call, given: Parameters) -> Answer:
     return {"Subnet": show(call, subnet.create(call.tx, requested, tagging.given(given)))}
 
 
-@action("vpc", "DescribeSubnets")
+@action("vpc", "DescribeSubnets", subnet.SubnetNotFound, UnknownFilter)
 def describe_subnets(call: Call, _given: Parameters) -> Answer:
     """List subnets."""
     filters: Filters[subnet.Subnet] = {
@@ -59,7 +60,7 @@ def describe_subnets(call: Call, _given: Parameters) -> Answer:
         "subnet-name": lambda one: [one.name],
         "zone": lambda one: [one.zone],
     }
-    return listed(call, "SubnetSet", subnet.Subnet, show, filters, ids="SubnetIds")
+    return listed(call, "SubnetSet", subnet.Subnet, show, filters, ids="SubnetIds", missing=subnet.SubnetNotFound)
 
 
 @action("vpc", "ModifySubnetAttribute", subnet.SubnetNotFound)
@@ -96,7 +97,8 @@ def describe_used_ip_address(call: Call, given: Parameters) -> Answer:
     owner = vpc.get(call.tx, given.resource_id("VpcId", "vpc"))
     only = given.find_text("SubnetId")
     places = [subnet.get(call.tx, only)] if only else subnet.in_vpc(call.tx, owner.id)
-    requested = set(given.texts("IpAddresses"))
+    check_count("IpAddresses", len(given.texts("IpAddresses")))
+    requested = {str(address) for address in given.addresses("IpAddresses")}
     rows = [
         {
             "VpcId": owner.id,

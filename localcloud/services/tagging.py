@@ -11,7 +11,6 @@ KeyValues = list[dict[str, str]]
 
 # Resource types in TagSpecification of the service cvm (RunInstances: TagSpecification, 213/15730).
 _RESOURCE_TYPES = ("instance", "host", "image", "keypair", "ps", "hpc")
-
 _RUN_INSTANCES = documented("RunInstances: TagSpecification; tag limits: 651/13354", page="213/15730")
 CvmTagKeyIllegal = rule(
     "FailedOperation.IllegalTagKey",
@@ -52,6 +51,8 @@ def given(parameters: Parameters, name: str = "Tags") -> tag.Tags:
     for entry in parameters.each(name):
         key = entry.find_text("Key") if "Key" in entry else entry.find_text("TagKey")
         value = entry.find_text("Value") if "Value" in entry else entry.find_text("TagValue")
+        if key in tags:
+            raise tag.TagDuplicate(key=key)
         tags[key or ""] = value or ""
     return tags
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from localcloud.rules import assistant_cidr, vpc
+from localcloud.rules import assistant_cidr, tag, vpc
 from localcloud.rules.records import beijing_time, changed
 from localcloud.rules.refusal import documented, rule
 from localcloud.services import tagging
 from localcloud.services.actions import Answer, Call, action
-from localcloud.services.listing import Filters, flag, listed
+from localcloud.services.listing import Filters, UnknownFilter, flag, listed
 from localcloud.services.parameters import Parameters
 
 NoCidrBlocks = rule(
@@ -41,7 +41,7 @@ def _dns_servers(given: Parameters) -> tuple[str, ...]:
     return tuple(str(server) for server in given.addresses("DnsServers"))
 
 
-@action("vpc", "CreateVpc", vpc.VpcCidrNotPrivate, vpc.VpcQuota, vpc.TooManyDnsServers)
+@action("vpc", "CreateVpc", vpc.VpcCidrNotPrivate, vpc.VpcQuota, vpc.TooManyDnsServers, *tag.RULES)
 def create_vpc(call: Call, given: Parameters) -> Answer:
     """Create a VPC with its main route table."""
     requested = vpc.Vpc(
@@ -54,7 +54,7 @@ def create_vpc(call: Call, given: Parameters) -> Answer:
     return {"Vpc": show(call, vpc.create(call.tx, requested, tagging.given(given)))}
 
 
-@action("vpc", "DescribeVpcs")
+@action("vpc", "DescribeVpcs", vpc.VpcNotFound, UnknownFilter)
 def describe_vpcs(call: Call, _given: Parameters) -> Answer:
     """List VPCs."""
     filters: Filters[vpc.Vpc] = {
@@ -63,7 +63,7 @@ def describe_vpcs(call: Call, _given: Parameters) -> Answer:
         "cidr-block": lambda one: [str(one.cidr)],
         "is-default": lambda _: flag(value=False),
     }
-    return listed(call, "VpcSet", vpc.Vpc, show, filters, ids="VpcIds")
+    return listed(call, "VpcSet", vpc.Vpc, show, filters, ids="VpcIds", missing=vpc.VpcNotFound)
 
 
 @action("vpc", "ModifyVpcAttribute", vpc.VpcNotFound, vpc.TooManyDnsServers)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,8 +21,10 @@ from operations.drill.faults import FAULTS, Case, Target, choose
 from operations.engine import Engine, open_engine
 from operations.errors import OperationError, UsageError
 from operations.files import write_file
+from operations.interrupts import interrupt_on_signals
 from operations.localcloud import find_command
 from operations.workspace import PROJECT_ROOT, find_workspace
+from provisioning.health.results import count
 
 _SSH_DEADLINE_S = 15.0
 
@@ -68,7 +69,7 @@ def drill(
     cases = [case for case in chosen for _ in range(runs)]
     other = _read(beside)
     if not on_localcloud:
-        _confirm(stack, chosen)
+        _confirm(stack, chosen, times=runs * repeat)
     from operations.drill.drill import Drill, Options  # noqa: PLC0415 - HTTP and SSH take 0.5 s to import
     from operations.drill.report import Setting, make_table  # noqa: PLC0415 - see above
 
@@ -110,13 +111,6 @@ def _inflict(arguments: Sequence[str]) -> str:
     return done.stdout
 
 
-def interrupt_on_signals() -> None:
-    """End as with Ctrl+C when the terminal closes or a job is cancelled, so that the fault is undone."""
-    for ending in (signal.SIGHUP, signal.SIGTERM):
-        if signal.getsignal(ending) is not signal.SIG_IGN:  # as with nohup
-            signal.signal(ending, signal.default_int_handler)
-
-
 def _run(
     running: Any, cases: Sequence[Case], setting: Any, output: Output, other: Mapping[str, Any] | None
 ) -> dict[str, Any]:
@@ -144,9 +138,9 @@ def _choose(names: Sequence[str], on: Sequence[str], *, on_localcloud: bool) -> 
     try:
         cases = choose(names, targets, on_localcloud=on_localcloud)
     except ValueError as error:
-        raise OperationError(str(error)) from None
+        raise UsageError(str(error)) from None
     if not cases:
-        raise OperationError("these faults are not inflicted on such a node; see `tandem drill --list`")
+        raise UsageError("these faults are not inflicted on such a node; see `tandem drill --list`")
     return cases
 
 
@@ -156,11 +150,16 @@ def _read(path: Path | None) -> dict[str, Any] | None:
     return None if path is None else read_report(path)
 
 
-def _confirm(stack: str, cases: Sequence[Case]) -> None:
-    typer.echo(f"{len(cases)} faults on the running stack {stack}, which clients will notice:")
+def _confirm(stack: str, cases: Sequence[Case], *, times: int) -> None:
+    """Show what will happen to a real stack, and ask for its name. Raises OperationError."""
+    typer.echo(f"{count(len(cases) * times, 'fault')} on the running stack {stack}, which clients will notice:")
     for case in cases:
-        typer.echo(f"  {case.title}")
-    if typer.prompt("Type the name of the stack to continue") != stack:
+        typer.echo(f"  {case.title}" + (f" ({times} times)" if times > 1 else ""))
+    try:
+        name = typer.prompt("Type the name of the stack to continue")
+    except typer.Abort:
+        raise OperationError("the name was not given; nothing was done") from None
+    if name != stack:
         raise OperationError("the name differs; nothing was done")
 
 

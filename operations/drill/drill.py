@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from operations.drill.faults import Action, Case, Planned, Target
+from operations.drill.faults import Action, Back, Case, Planned, Target
 from operations.drill.result import Result
 from operations.drill.site import DrillError, Site
 from operations.errors import OperationError
@@ -21,7 +21,7 @@ from provisioning.errors import ProvisioningError
 from provisioning.parallel import in_parallel
 from provisioning.traffic import node_changes
 from provisioning.traffic.havip import confirm_with, find_holder
-from provisioning.traffic.planned_switchover import switch_over
+from provisioning.traffic.planned_switchover import end_drains, switch_over
 from provisioning.traffic.serving import NodeState
 
 READY_DEADLINE_S = 180.0
@@ -99,6 +99,17 @@ class Drill:
             run.skipped = f"{case.fault.needs or 'such a node'} does not run in this deployment"
             return run
         self.report(f"{case.title} ...")
+        try:
+            self._run_under_load(run)
+        except DrillError as error:  # of the load
+            run.error = run.error or str(error)
+        if not run.error and not run.result.records:
+            run.error = "the client sent no request"
+        if run.began:
+            run.journals = self.site.journals(run.began)
+        return run
+
+    def _run_under_load(self, run: CaseRun) -> None:
         with (
             tempfile.TemporaryDirectory(prefix="tandem-drill-") as folder,
             self._watch_havip(run),
@@ -109,8 +120,6 @@ class Drill:
             self._inject_all(run)
             self.sleep(AFTER_S)
             run.ended = self.now()
-        run.journals = self.site.journals(run.began)
-        return run
 
     def _inject_all(self, run: CaseRun) -> None:
         try:
@@ -125,11 +134,7 @@ class Drill:
         nodes = self._nodes(run.case.target, self.site.states())
         injection = Injection(nodes, self.now())
         with self._undone(fault.undo, injection):
-            if isinstance(fault.inflict, Planned):
-                self._switch_over()
-            else:
-                action = fault.inflict
-                injection.at = min(in_parallel(nodes, lambda node: self.site.apply(action, node)))
+            injection.at = min(in_parallel(nodes, lambda node: self._apply(fault.inflict, node)))
             run.injections.append(injection)
             self.sleep((self.options.watch_s or WATCH_S[self.options.profile]) + fault.lasts_s)
         self.wait_until_ready()
@@ -138,37 +143,47 @@ class Drill:
     @contextmanager
     def _undone(self, undo: Action | None, injection: Injection) -> Generator[None]:
         """Undo the fault on all nodes after the block, even if that was interrupted: nodes must not stay broken."""
+        left = list(injection.nodes) if undo else []
         try:
             yield
+            errors = self._undo(undo, left, injection)
         except BaseException:
-            for error in self._undo(undo, injection):
+            for error in self._undo(undo, left, injection):  # also if the undo itself was interrupted
                 self.report(f"The fault was not undone: {error}")
             raise
-        errors = self._undo(undo, injection)
         for error in errors[1:]:
             self.report(f"The fault was not undone: {error}")
         if errors:
             raise errors[0]
 
-    def _undo(self, undo: Action | None, injection: Injection) -> list[OperationError | ProvisioningError]:
-        """Try it on each node. Returns the errors."""
+    def _undo(
+        self, undo: Action | None, left: list[str], injection: Injection
+    ) -> list[OperationError | ProvisioningError]:
+        """Try it on each node that is `left`. Returns the errors."""
         errors: list[OperationError | ProvisioningError] = []
-        if undo is None:
-            return errors
-        for node in injection.nodes:
+        for node in list(left):
+            assert undo is not None
             try:
-                at = self.site.apply(undo, node)
+                at = self._apply(undo, node)
             except (OperationError, ProvisioningError) as error:
                 errors.append(error)
             else:
                 injection.undone = injection.undone or at
+            left.remove(node)
         return errors
 
-    def _switch_over(self) -> None:
-        inventory = self.site.group.inventory
+    def _apply(self, action: Action, node: str) -> float:
+        """Inflict or undo a fault. Returns the time at which it began. Raises DrillError or ProvisioningError."""
+        if not isinstance(action, Planned | Back):
+            return self.site.apply(action, node)
+        at, inventory = self.now(), self.site.group.inventory
         # Without credentials, because the figures show when clients reach the new master.
         group = node_changes.Group(inventory, confirm_with(inventory, {}), lambda _line: None, self.site.connect)
-        switch_over(group, None)
+        if isinstance(action, Planned):
+            switch_over(group, self.site.peer(node))
+        else:
+            end_drains(group)
+        return at
 
     def wait_until_ready(self) -> list[NodeState]:
         """Wait until all nodes serve, each virtual IP has one master, and the public IP answers.
@@ -247,5 +262,5 @@ def _problems(state: NodeState) -> list[str]:
         return [f"{name} cannot be queried: {state.unreachable}"]
     found = [f"{name}: {service}: {seen}" for service, seen in state.health.items() if seen]
     if state.node.eligible and not state.can_be_master:
-        found.append(f"{name}: nginx or keepalived does not run")
+        found.append(f"{name} cannot become master: nginx or keepalived does not run, or it is drained")
     return found

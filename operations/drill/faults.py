@@ -28,7 +28,12 @@ class Planned:
     """A planned switchover to the peer (`tandem switchover`)."""
 
 
-Action = OnNode | OnCloud | Planned
+@dataclass(frozen=True, slots=True)
+class Back:
+    """The end of the drain that a switchover has left, with a mode in which the virtual IP would return at once."""
+
+
+Action = OnNode | OnCloud | Planned | Back
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ _MASTER_PROCESS = "$(systemctl show --property=MainPID --value nginx)"
 _BROKEN = "/etc/nginx/conf.d/zz-drill.conf"
 
 FAULTS: tuple[Fault, ...] = (
-    Fault("switchover", "planned switchover", Planned(), None, on=("master",), safe=True, lasts_s=3),
+    Fault("switchover", "planned switchover", Planned(), Back(), on=("master",), safe=True, lasts_s=3),
     Fault("nginx-stop", "nginx stopped", OnNode("systemctl stop nginx"), _start("nginx"), safe=True),
     Fault("nginx-kill", "nginx killed (kill -9)", _signal("nginx", "KILL"), _start("nginx"), safe=True),
     Fault("nginx-hang", "nginx hangs (SIGSTOP of all processes)", _signal("nginx", "STOP"), _signal("nginx", "CONT"),

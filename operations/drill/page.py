@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from operations.drill.report import blackout, streams_of
+from operations.drill.report import after_undo, blackout, streams_of
 from operations.drill.timeline import BIN_S
 
 _WIDTH, _LEFT = 900, 110  # of a timeline, and of its labels
@@ -73,7 +73,7 @@ def _column(case: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any
     if "figures" not in case:
         return column
     column["figures"] = [
-        {"name": name, **found, "blackout": blackout(found), "after": blackout(found["recovery"])}
+        {"name": name, **found, "blackout": blackout(found), "after": after_undo(found)}
         for name, found in streams_of(case)
     ]
     worst_s = (case["figures"]["GET"]["blackout_ms"] or 0) / 1000

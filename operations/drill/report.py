@@ -38,7 +38,9 @@ def read_report(path: Path) -> dict[str, Any]:
     """Read a report that `tandem drill` has written. Raises OperationError."""
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise OperationError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
         raise OperationError(f"{path} cannot be read: {error}") from None
     if not isinstance(report, dict) or report.get("version") != VERSION:
         raise OperationError(f"{path} must be a result of `tandem drill` (--json) of this version")
@@ -48,6 +50,12 @@ def read_report(path: Path) -> dict[str, Any]:
 def blackout(figures: Mapping[str, Any]) -> str:
     value = figures["blackout_ms"]
     return _NO_ANSWER if value is None else f"{value:.0f} ms"
+
+
+def after_undo(figures: Mapping[str, Any]) -> tuple[str, str]:
+    """The lost requests and the blackout after the undo; "-" if there was no undo, or no request after it."""
+    recovery = figures["recovery"]
+    return (str(recovery["lost"]), blackout(recovery)) if recovery["sent"] else ("-", "-")
 
 
 def streams_of(case: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -65,8 +73,8 @@ def make_table(report: Mapping[str, Any]) -> Table:
             table.add_section()
             continue
         for number, (name, figures) in enumerate(streams_of(case)):
-            recovery = figures["recovery"]
-            after = f"{recovery['lost']} lost, {blackout(recovery)}"
+            lost, longest = after_undo(figures)
+            after = f"{lost} lost, {longest}" if figures["recovery"]["sent"] else "-"
             bad = "red" if figures["lost"] else ""
             table.add_row(
                 Text("" if number else case["title"]), Text(name), str(figures["sent"]),

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
 _UNAUTHORIZED = 401
+_WITHOUT_BODY = (204, 304)  # RFC 9112, 6.3
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -168,20 +169,34 @@ class Sender:
         self._out.write(json.dumps(asdict(record)) + "\n")
         if status == _UNAUTHORIZED and stream.refused is not None and not self._refused.locked():
             async with self._refused:  # one login for all requests with the old token
-                with suppress(OSError, EOFError, RuntimeError):  # the next refused request tries again
+                with suppress(
+                    OSError, EOFError, RuntimeError, ValueError, KeyError
+                ):  # the next refused request tries again
                     await stream.refused()
 
 
+class MalformedResponseError(OSError):
+    """The response was cut off, or is no HTTP."""
+
+
 async def _read_response(reader: asyncio.StreamReader) -> Response:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+    """Raises OSError, EOFError."""
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        status = int(head[0].split()[1])
+        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+        body = b"" if status in _WITHOUT_BODY else await _read_body(reader, headers)
+    except (ValueError, IndexError, asyncio.LimitOverrunError) as error:
+        raise MalformedResponseError(f"the response was cut off or is malformed: {error}") from None
+    return Response(status, body, headers.get("connection", "").lower() != "close")
+
+
+async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
     if "content-length" in headers:
-        body = await reader.readexactly(int(headers["content-length"]))
-    elif headers.get("transfer-encoding") == "chunked":
-        body = await _read_chunks(reader)
-    else:
-        body = await reader.read()
-    return Response(int(head[0].split()[1]), body, headers.get("connection", "").lower() != "close")
+        return await reader.readexactly(int(headers["content-length"]))
+    if headers.get("transfer-encoding") == "chunked":
+        return await _read_chunks(reader)
+    return await reader.read()
 
 
 async def _read_chunks(reader: asyncio.StreamReader) -> bytes:

@@ -45,6 +45,7 @@ class Site:
     cloud: Callable[[Sequence[str]], str] | None
     # Turns a command into one that runs on a client on the internet side.
     client: Callable[[Sequence[str]], Sequence[str]]
+    now: Callable[[], float] = time.time
 
     def states(self) -> list[NodeState]:
         inventory = self.group.inventory
@@ -69,18 +70,23 @@ class Site:
         try:
             with locked([connection]) as lock:
                 operation = {"do": "run_script", "script": script, "deadline_s": SCRIPT_DEADLINE_S}
+                began = self.now()
                 done = lock.on(connection).call([operation], deadline_s=SCRIPT_DEADLINE_S + 30)[0]
+                ended = self.now()
         finally:
             connection.close()
         if done["code"] != 0:
             raise DrillError(f"{node}: `{script}` ended with exit code {done['code']}\n  {done['out']}")
-        return float(done["at"])
+        return float(done["at"]) - ahead_s(done["at"], began, ended - done["took_s"])
 
     def journals(self, since: float) -> dict[str, list[list[Any]]]:
         """The log lines of each node since a time; none from a node that cannot be reached."""
 
         def read(connection: Connection) -> list[list[Any]]:
-            return connection.call([{"do": "journal", "since": since}])[0]
+            began = self.now()
+            answer = connection.call([{"do": "journal", "for_s": began - since}])[0]
+            ahead = ahead_s(answer["at"], began, self.now())
+            return [[at - ahead, unit, text] for at, unit, text in answer["lines"] if at - ahead >= since]
 
         nodes = self.group.inventory.nodes
         found = ask_each(nodes, self.connect, read)
@@ -132,14 +138,38 @@ class Site:
             if process.stdout.readline() != "ready\n":
                 process.kill()
                 process.wait()
-                seen = (log.read_text(encoding="utf-8").strip().splitlines() or [""])[-1]
-                raise DrillError(f"the client did not start: {seen}\n  look at: tandem health")
+                raise DrillError(f"the client did not start: {_last_line(log)}\n  look at: tandem health")
             try:
                 yield result
             finally:
-                process.stdin.close()  # ends the load
-                process.wait(timeout=CLIENT_END_S)
+                _end(process)
+        if process.returncode != 0:  # what it has recorded would show fewer lost requests than there were
+            seen = _last_line(log) or f"exit code {process.returncode}"
+            raise DrillError(f"the client ended during the load: {seen}\n  look at: dmesg")
         result.records = read_records(out)
+
+
+def ahead_s(clock: float, began: float, ended: float) -> float:
+    """The difference of a node's clock that was read between these times; 0 if it is less than their distance.
+
+    Two clocks that are synchronised differ by less than a call takes, and then the node's own times are the best ones.
+    """
+    return 0.0 if began <= clock <= ended else clock - (began + ended) / 2
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End the load."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        process.wait(timeout=CLIENT_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _last_line(log: Path) -> str:
+    return (log.read_text(encoding="utf-8").strip().splitlines() or [""])[-1]
 
 
 def choose_service(services: Sequence[Service]) -> Service:

@@ -60,13 +60,11 @@ def figures(run: CaseRun) -> dict[str, dict[str, Any]]:
     zero = run.injections[0].at
     seen = run.result.between(zero - 1.0, run.ended)
     later = [injection.at for injection in run.injections[1:]]
-    recovery = Result(
-        [
-            record
-            for injection, end in zip(run.injections, [*later, run.ended], strict=True)
-            for record in seen.between(_end_of(injection, run.ended), end).records
-        ]
-    )
+    windows = [
+        seen.between(_end_of(injection, run.ended), end)
+        for injection, end in zip(run.injections, [*later, run.ended], strict=True)
+    ]
+    recovery = Result([record for window in windows for record in window.records])
     names = run.result.streams()
     gets = [name for name in names if name not in POSTS]
     groups = {**{name: [name] for name in names}, "all": names, "GET": gets}
@@ -75,10 +73,20 @@ def figures(run: CaseRun) -> dict[str, dict[str, Any]]:
         group: {
             **_counts(seen, streams),
             "late": _late(seen, streams, zero, undone),
-            "recovery": {**_counts(recovery, streams), "restored_ms": _restored_ms(recovery, streams, undone)},
+            "recovery": {
+                **_counts(recovery, streams),
+                # The time between two windows, in which the next fault lasted, does not count.
+                "blackout_ms": _longest([_counts(window, streams)["blackout_ms"] for window in windows]),
+                "restored_ms": _restored_ms(recovery, streams, undone),
+            },
         }
         for group, streams in groups.items()
     }
+
+
+def _longest(blackouts_ms: Sequence[float | None]) -> float | None:
+    """None: there was no correct response at all."""
+    return None if None in blackouts_ms else max(each or 0.0 for each in blackouts_ms)
 
 
 def _end_of(injection: Injection, ended: float) -> float:

@@ -11,20 +11,26 @@ UNITS = ("keepalived", "nginx", "tandem-health", "tandem-events")
 # Of these only what systemd says about them: they write a line for each request.
 SERVICES = ("iam-apiserver", "iam-authz-server", "mariadb", "redis-server", "redis")
 LONGEST_LOG = 400  # lines
+_MARGIN_S = 1.0  # for the time of the call
 
 
 def run_script(node: Node, *, script: str, deadline_s: float) -> dict[str, Any]:
-    """Run a shell script. Returns the time before it (seconds since the epoch), its exit code and its output."""
-    at = node.wall_clock()
+    """Run a shell script. Returns the time before it (seconds since the epoch), how long it took, and how it ended."""
+    at, began = node.wall_clock(), node.now()
     result = node.run(["sh", "-c", script], timeout_s=deadline_s)
-    return {"at": at, "code": result.code, "out": (result.out + result.err).strip()}
+    return {"at": at, "took_s": node.now() - began, "code": result.code, "out": (result.out + result.err).strip()}
 
 
-def journal(node: Node, *, since: float) -> list[list[Any]]:
-    """The lines of the units that decide about failovers: time, unit, text."""
+def journal(node: Node, *, for_s: float) -> dict[str, Any]:
+    """The lines of the last `for_s` seconds of the units that decide about failovers: time, unit, text.
+
+    Also returns the time at which they were read, since the clock of the operator may differ.
+    """
+    at = node.wall_clock()
     own = [f"_SYSTEMD_UNIT={unit}.service" for unit in UNITS]
     about = [f"UNIT={unit}.service" for unit in (*UNITS, *SERVICES)]
-    result = node.run(["journalctl", "--no-pager", "--output=json", f"--since=@{since:.3f}", *own, "+", *about])
+    since = f"--since=@{at - for_s - _MARGIN_S:.3f}"
+    result = node.run(["journalctl", "--no-pager", "--output=json", since, *own, "+", *about])
     found: list[list[Any]] = []
     for line in result.out.splitlines():
         try:
@@ -34,4 +40,4 @@ def journal(node: Node, *, since: float) -> list[list[Any]]:
         text, unit = entry.get("MESSAGE"), entry.get("UNIT") or entry.get("_SYSTEMD_UNIT") or ""
         if isinstance(text, str):  # journald writes other bytes as a list of numbers
             found.append([int(entry["__REALTIME_TIMESTAMP"]) / 1e6, unit.replace(".service", ""), text])
-    return found[-LONGEST_LOG:]
+    return {"at": at, "lines": found[-LONGEST_LOG:]}

@@ -11,7 +11,7 @@ import os
 import time
 from typing import Any
 
-from . import access_log, kinds, packet_filters, undelivered, upstreams
+from . import access_log, kinds, packet_filters, put_back_timer, undelivered, upstreams
 from .drained import drained_routers
 from .drop_ins import describe_foreign
 from .kept_out import kept_out
@@ -180,6 +180,9 @@ def _vrrp(node: Node, held: list[str]) -> dict[str, Any]:
     if drained_routers(node):
         if kept_out(node):
             return warning("VRRP", "drained by `tandem drain`", "tandem undrain")
+        if not put_back_timer.runs(node):
+            seen = "drained by `tandem switchover`: takes over only if the peer fails"
+            return warning("VRRP", seen, "tandem switchover --back")
         return fail(
             "VRRP",
             "drained by a rollout or an interrupted switchover: cannot take over",

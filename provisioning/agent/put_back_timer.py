@@ -54,6 +54,11 @@ def start(node: Node, after_s: int = AFTER_S) -> None:
     )  # fmt: skip
 
 
+def runs(node: Node) -> bool:
+    """Whether a run has taken a node out of service. A switchover that leaves its node drained stops the timer."""
+    return node.at(PROGRAM).exists()
+
+
 def stop_if_done(node: Node) -> None:
     """Stop the timer if this node has nothing left to put back."""
     if not _has_something(node):
@@ -62,7 +67,7 @@ def stop_if_done(node: Node) -> None:
 
 def stop(node: Node) -> None:
     node.at(KEPT_OUT).unlink(missing_ok=True)
-    if node.at(PROGRAM).exists():
+    if runs(node):
         node.run(["systemctl", "stop", f"{UNIT}.timer"])
         node.at(PROGRAM).unlink()
 

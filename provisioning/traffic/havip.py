@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from provisioning import cloud_calls
 from provisioning.cloud_calls import CallApi
@@ -49,15 +50,49 @@ def confirm_with(
     return confirm
 
 
-def find_holder(call: CallApi, inventory: Inventory, address: str) -> str | None:
-    """The id of the instance that the HAVIP of an address follows; None if the group has no such HAVIP."""
+def find_havip(call: CallApi, inventory: Inventory, address: str) -> dict[str, Any] | None:
+    """The HAVIP of an address as the API shows it; None if the group has no such HAVIP."""
     eligible = [node.instance_id for node in inventory.nodes if node.eligible][:_MAX_FILTER_VALUES]
     filters = [
         {"Name": "vip", "Values": [address]},
         {"Name": "havip-association.instance-id", "Values": eligible},
     ]
     found = call("vpc", "DescribeHaVips", {"Filters": filters, "Offset": 0, "Limit": 100}).get("HaVipSet") or []
-    return next((each.get("InstanceId") or "" for each in found if each.get("Vip") == address), None)
+    return next((each for each in found if each.get("Vip") == address), None)
+
+
+def find_holder(call: CallApi, inventory: Inventory, address: str) -> str | None:
+    """The id of the instance that the HAVIP of an address follows; None if the group has no such HAVIP."""
+    havip = find_havip(call, inventory, address)
+    return None if havip is None else havip.get("InstanceId") or ""
+
+
+def find_detached(havip: Mapping[str, Any], inventory: Inventory) -> list[str]:
+    """The eligible nodes whose announcements have no effect, for example after `tandem fence`."""
+    attached = {each["InstanceId"] for each in havip.get("HaVipAssociationSet") or []}
+    if not attached:  # it was found by the instances that are attached to it, so the API has left this out
+        return []
+    return [node.name for node in inventory.nodes if node.eligible and node.instance_id not in attached]
+
+
+def check_attached(call: CallApi, inventory: Inventory, to: str | None) -> None:
+    """Check that the node that is to hold each virtual IP may announce it: `to`, or any but the present one.
+
+    Raises SwitchoverError or CloudApiError.
+    """
+    for address in inventory.virtual_ips:
+        havip = find_havip(call, inventory, address)
+        if havip is None:
+            continue
+        holder = havip.get("InstanceId") or ""
+        others = [node.name for node in inventory.nodes if node.eligible and node.instance_id != holder]
+        takers = others if to is None else [to]
+        if takers and set(takers) <= set(find_detached(havip, inventory)):
+            raise SwitchoverError(
+                f"{' and '.join(takers)} cannot take over {address}: not attached to its HAVIP, so clients would not "
+                "reach it; nothing was changed",
+                look_at="`tandem up` attaches it again after `tandem fence` (docs/split-brain.md)",
+            )
 
 
 def _wait_until_it_follows(

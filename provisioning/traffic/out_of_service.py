@@ -10,7 +10,7 @@ If a step fails, the node is put back. If the operator's process is killed, the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -65,7 +65,7 @@ def take_out(around: Surroundings, extent: Extent = EVERYTHING) -> tuple[Switcho
     outages = check_others_serve(state, (*states, *around.unreachable), extent.services, addresses)
     for line in outages if extent.stops else ():
         around.report(line)
-    with _put_back_after_failure(around):
+    with put_back_after_failure(around):
         leave_upstreams(around, extent.ports)
         if not addresses:
             return ()
@@ -118,7 +118,12 @@ def put_back(around: Surroundings, *, changed: bool = False) -> tuple[Switchover
 
 def check_none_is_kept_out(around: Surroundings, name: str = "") -> None:
     """Check that an operator has taken no node but `name` out of service. Raises SwitchoverError."""
-    for out in in_parallel((around.leaving, *around.others), _kept_out):
+    check_kept_out(in_parallel((around.leaving, *around.others), _kept_out), name)
+
+
+def check_kept_out(found: Iterable[str], name: str = "") -> None:
+    """Check the nodes that are kept out of service, as each node names one or none (""). Raises SwitchoverError."""
+    for out in found:
         if out not in {"", name}:
             raise SwitchoverError(
                 f"{out} is out of service by `tandem drain`, and only one node can be; nothing was changed",
@@ -134,7 +139,8 @@ def _kept_out(connection: Connection) -> str:
 
 
 @contextmanager
-def _put_back_after_failure(around: Surroundings) -> Generator[None]:
+def put_back_after_failure(around: Surroundings) -> Generator[None]:
+    """Put the node back if the block fails or is interrupted."""
     try:
         yield
     except BaseException:

@@ -19,7 +19,14 @@ from provisioning.traffic.node_changes import (
     connected,
     put_back_node,
 )
-from provisioning.traffic.out_of_service import Surroundings, check_none_is_kept_out, put_back, take_out
+from provisioning.traffic.out_of_service import (
+    Surroundings,
+    check_kept_out,
+    check_none_is_kept_out,
+    put_back,
+    put_back_after_failure,
+    take_out,
+)
 from provisioning.traffic.serving import NodeState, read_states
 from provisioning.traffic.switchover import Switchover
 
@@ -35,17 +42,22 @@ def switch_over(group: Group, to: str | None) -> tuple[Switchover, ...]:
     if leaving is None:
         return ()
     if drained := [name for name in _find_drained(group) if name != leaving]:
-        return _put_back(group, drained)
+        moves = _put_back(group, drained)
+        # In dual-master mode the drained node gets only its own virtual IP back.
+        return moves if to is None else (*moves, *switch_over(group, to))
     with connected(group, leaving) as around:
         if not isinstance(around, Surroundings):
             raise SwitchoverError(f"{leaving} cannot be drained: it cannot be reached; nothing was changed")
         check_none_is_kept_out(around)
         moves = take_out(around, VIRTUAL_IPS_ONLY)
-        if around.leaving.call([{"do": "preferred_while_drained"}])[0]:
-            around.leaving.call([{"do": "keep_drained"}])
-            group.report(f"{leaving} stays drained until `tandem switchover --back`, the next `up` or its next boot")
-        else:
-            put_back(around)
+        with put_back_after_failure(around):
+            if around.leaving.call([{"do": "preferred_while_drained"}])[0]:
+                around.leaving.call([{"do": "keep_drained"}])
+                group.report(
+                    f"{leaving} stays drained until `tandem switchover --back`, the next `up` or its next boot"
+                )
+            else:
+                put_back(around)
         return moves
 
 
@@ -54,13 +66,17 @@ def switch_back(group: Group) -> tuple[Switchover, ...]:
 
     Raises SwitchoverError or another ProvisioningError; nothing is changed if no node is drained.
     """
-    drained = _find_drained(group)
-    if not drained:
+    if not _find_drained(group):
         raise SwitchoverError(
             "no node is drained by a switchover; nothing was changed",
             look_at="tandem switchover --to NODE; with keepalived.mode nopreempt a virtual IP stays where it is",
         )
-    return _put_back(group, drained)
+    return end_drains(group)
+
+
+def end_drains(group: Group) -> tuple[Switchover, ...]:
+    """Like `switch_back`, but no drained node is no error."""
+    return _put_back(group, _find_drained(group))
 
 
 def choose_leaving(states: Sequence[NodeState], inventory: Inventory, to: str | None) -> str | None:
@@ -110,13 +126,22 @@ def _read_states(group: Group) -> list[NodeState]:
 
 
 def _find_drained(group: Group) -> list[str]:
-    """The nodes that get a virtual IP back when their drain ends. Raises ProvisioningError if one cannot be asked."""
+    """The nodes that get a virtual IP back when their drain ends.
+
+    Raises SwitchoverError if an operator keeps a node out of service, which only `tandem undrain` ends. Raises another
+    ProvisioningError if a node cannot be asked.
+    """
     nodes = [node for node in group.inventory.nodes if node.eligible]
-    found = ask_each(nodes, group.connector(), lambda each: each.call([{"do": "preferred_while_drained"}])[0])
-    for answer in found:
+    questions = [{"do": "preferred_while_drained"}, {"do": "kept_out"}]
+    found = ask_each(nodes, group.connector(), lambda each: each.call(questions))
+    drained: list[str] = []
+    for node, answer in zip(nodes, found, strict=True):
         if isinstance(answer, ProvisioningError):
             raise answer
-    return [node.name for node, preferred in zip(nodes, found, strict=True) if preferred]
+        preferred, kept_out = answer
+        check_kept_out([kept_out.get("node", "")])
+        drained += [node.name] if preferred else []
+    return drained
 
 
 def _put_back(group: Group, names: Sequence[str]) -> tuple[Switchover, ...]:

@@ -6,8 +6,8 @@
 
 Each part (failover_parts.py) starts its own localcloud, deploys one profile and runs `tandem drill`. A result belongs
 to a commit: it is kept in .tandem/bench-failover/COMMIT.json while the parts run, and as a git note
-(`git log --notes=bench-failover`). A fault whose drill ends with an error is tried again; the next ones run in any
-case. Requires root and the packages of `localcloud doctor`.
+(`git log --notes=bench-failover`). A fault whose drill ends with an error is tried again, and the table counts it as
+failed; the next ones run in any case. Requires root and the packages of `localcloud doctor`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any
 from rich.console import Console
 
 from operations.drill.streams import AUTHORIZATION, LOGIN, NEW, POSTS, SECRETS
+from operations.files import write_file
 from tests.benchmarks.failover_parts import PARTS, PLANNED, Part, Run, unmet
 from tests.benchmarks.failover_table import make_table
 from tests.end_to_end.external_site import make_site
@@ -39,9 +40,10 @@ _ATTEMPTS = 3
 
 
 def read_run(part: str, case: Mapping[str, Any]) -> Run | None:
-    """The figures of one case of a drill; None if it was skipped."""
+    """The figures of one case of a drill; None if it was skipped. A case that ended with an error may have none."""
     if "figures" not in case:
-        return None
+        failed = Run(part, case["fault"], case["on"], None, 0, 0, 0, 0, 0, 0, error=case["error"])
+        return failed if case["error"] else None
     new, total = case["figures"][NEW], case["figures"]
     users = [total[name] for name in (LOGIN, SECRETS) if name in total]
     return Run(
@@ -75,27 +77,26 @@ class Results:
         wanted = PARTS[part]
         runs = wanted.runs if most is None else min(wanted.runs, most)
         found = [
-            (fault, on, runs - sum((run.part, run.fault, run.on) == (part, fault, on) for run in self.runs))
+            (fault, on, runs - sum(run.key == (part, fault, on) and not run.error for run in self.runs))
             for fault, on in wanted.cases
         ]
         return [each for each in found if each[2] > 0]
 
     def add(self, runs: Sequence[Run]) -> None:
         self.runs += runs
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(self._as_json())
+        write_file(self._file, self._as_json())
 
     def keep(self) -> None:
-        """Keep the runs as a note of the commit."""
-        _git(self._repository, "notes", f"--ref={NOTES}", "add", "-f", "-F", "-", text=self._as_json())
+        """Keep the runs as a note of the commit that they were started with."""
+        _git(self._repository, "notes", f"--ref={NOTES}", "add", "-f", "-F", "-", self.commit, text=self._as_json())
 
     def _as_json(self) -> str:
         fields = Run.__dataclass_fields__
         return json.dumps([{name: getattr(run, name) for name in fields} for run in self.runs], indent=1)
 
 
-def run_part(name: str, results: Results, most: int | None = None) -> list[str]:
-    """Run what is missing of a part. Each fault is kept as soon as it has run. Returns what failed."""
+def run_part(name: str, results: Results, most: int | None = None) -> None:
+    """Run what is missing of a part. Each fault is kept as soon as it has run."""
     part = PARTS[name]
     with tempfile.TemporaryDirectory() as directory, deployed(part, Path(directory)) as bench:
         for _ in range(_ATTEMPTS):
@@ -106,6 +107,10 @@ def run_part(name: str, results: Results, most: int | None = None) -> list[str]:
                 else:
                     results.add(bench.drill(name, fault, on, runs))
     results.keep()
+
+
+def problems(name: str, results: Results, most: int | None = None) -> list[str]:
+    """What is wrong with the results of a part, also if they are from an earlier call."""
     missing = [f"{name}: {fault} on {on}: {runs} runs are missing" for fault, on, runs in results.missing(name, most)]
     return [*missing, *false_failovers(name, results.runs)]
 
@@ -136,7 +141,7 @@ class Bench:
         self._lab.up("--config-file", str(file))
 
     def drill(self, part: str, fault: str, on: str, runs: int) -> list[Run]:
-        """Run a fault. An error is printed, and what was seen before it is returned."""
+        """Run a fault. An error is printed, and its run is returned with it."""
         file = self._directory / "drill.json"
         file.unlink(missing_ok=True)
         watch = ["--watch", str(self._part.watch_s)] if self._part.watch_s else []
@@ -146,7 +151,7 @@ class Bench:
         if done.returncode != 0:
             print(f"{done.stdout}\n{done.stderr}", flush=True)
         cases = json.loads(file.read_text())["cases"] if file.exists() else []
-        return [run for case in cases if not case["error"] and (run := read_run(part, case)) is not None]
+        return [run for case in cases if (run := read_run(part, case)) is not None]
 
     def change(self, part: str, what: str, number: int) -> Run:
         """A planned change under the full load. Lost are requests that began outside the drain windows."""
@@ -199,8 +204,9 @@ def main(arguments: Sequence[str], *, repository: Path = ROOT) -> int:
         for part in options.part or PARTS:
             if results.missing(part, options.runs):
                 began = time.monotonic()
-                failed += run_part(part, results, options.runs)
+                run_part(part, results, options.runs)
                 print(f"{part}: {time.monotonic() - began:.0f} s", flush=True)
+            failed += problems(part, results, options.runs)
     Console(width=None if sys.stdout.isatty() else 200).print(make_table(results.commit, results.runs))
     print("\n".join(failed))
     return 1 if failed else 0

@@ -80,13 +80,17 @@ class Run:
     lost_posts: int
     lost_after: int  # after the fault was undone
     failovers: int
-    error: str = ""
+    error: str = ""  # of the drill, such as a group that did not recover; the other figures are not those of a run then
     late: int = 0  # GET requests that began 200 ms after the fault or later, and were lost or slow
     lost_decisions: int = 0
     unauthorized: int = 0  # responses with status 401
     error_ms: float = 0.0  # the longest time until an error status, of logins and reads of secrets
     restored_ms: float = 0.0  # until logins and reads of secrets were answered after the undo
     settled_ms: float | None = 0.0  # until one node was master after the undo
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.part, self.fault, self.on
 
 
 # (median, worst) in ms, and how much shorter than with the profile seed.

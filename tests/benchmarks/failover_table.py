@@ -20,11 +20,14 @@ def make_table(commit: str, runs: Sequence[Run]) -> Table:
     table = Table(title=title, title_justify="left")
     for column in _COLUMNS:
         table.add_column(column)
-    table.caption = "late: GETs that began 200 ms after the fault or later, and were lost or slow"
+    table.caption = (
+        "late: GETs that began 200 ms after the fault or later, and were lost or slow; "
+        "failed: the drill ended with an error, such as a group that did not recover within 180 s"
+    )
     seed = {key: _blackouts(of_case) for key, of_case in _by_case(runs, "seed", 0).items()}
     for name, part in PARTS.items():
         for fault, on in part.cases:
-            found = [run for run in runs if (run.part, run.fault, run.on) == (name, fault, on)]
+            found = [run for run in runs if run.key == (name, fault, on)]
             if found:
                 label = f"{fault} x{part.repeat}" if part.repeat > 1 else fault
                 where = f"{on}, {part.data} data" if part.data != "external" else on
@@ -33,7 +36,11 @@ def make_table(commit: str, runs: Sequence[Run]) -> Table:
     return table
 
 
-def _cells(runs: Sequence[Run], part: Part, seed: Sequence[float] | None) -> list[str]:
+def _cells(found: Sequence[Run], part: Part, seed: Sequence[float] | None) -> list[str]:
+    runs = [run for run in found if not run.error]
+    failed = f"{len(found) - len(runs)} failed" if len(found) > len(runs) else ""
+    if not runs:
+        return [failed]
     blackouts = _blackouts(runs)
     median, worst = statistics.median(blackouts), max(blackouts)
     ratio = statistics.median(seed) / median if seed and part.profile != "seed" and not part.delay_s else 0.0
@@ -42,7 +49,7 @@ def _cells(runs: Sequence[Run], part: Part, seed: Sequence[float] | None) -> lis
         for name in ("lost", "slow", "lost_gets", "lost_posts", "late", "lost_after")
     )
     return [
-        str(len(runs)), _ms(median), _ms(worst), *map(str, totals),
+        " + ".join(each for each in (str(len(runs)), failed) if each), _ms(median), _ms(worst), *map(str, totals),
         "/".join(sorted({str(run.failovers) for run in runs})), f"{ratio:.1f}x shorter" if ratio else "",
         _judge(runs, median, worst, ratio) if part.profile == "fast" and not part.delay_s else "",
     ]  # fmt: skip
@@ -70,7 +77,7 @@ def _by_case(runs: Sequence[Run], profile: str, delay_s: float) -> dict[tuple[st
     found: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         part = PARTS[run.part]
-        if part.profile == profile and part.delay_s == delay_s:
+        if part.profile == profile and part.delay_s == delay_s and not run.error:
             found.setdefault((run.fault, run.on), []).append(run)
     return found
 

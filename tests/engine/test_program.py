@@ -235,7 +235,11 @@ def test_a_refresh_finds_drift_and_the_next_run_repairs_it(project: FullProject)
         project.succeed("refresh")
     finally:
         (project.folder / "drifted").unlink()
-    assert "Rollout" in project.succeed("preview")
+    diff = project.succeed("preview")
+    assert "Rollout" in diff
+    assert "worker_connections 1;" in diff
+    lines = [line for line in diff.splitlines() if "from $PATH" not in line]
+    assert len(lines) <= 40, len(lines)  # nothing else of the rollout is shown
     assert "1 updated" in project.succeed("up", "--no-refresh")
     assert nothing_to_do(project.succeed("up"))
 

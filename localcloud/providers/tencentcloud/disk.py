@@ -72,8 +72,16 @@ def _read(api: Api, disk_id: str, _inputs: Properties) -> Properties | None:
 
 
 def _update(api: Api, disk_id: str, old: Properties, new: Properties) -> None:
-    if new["storageName"] != old["storageName"]:
-        api.call("cbs", "ModifyDiskAttributes", {"DiskIds": [disk_id], "DiskName": new["storageName"]})
+    for name in ("chargeType", "snapshotId", "throughputPerformance"):
+        if (new.get(name) or None) != (old.get(name) or None):
+            raise ProviderError(f"{name} cannot be changed: localcloud does not emulate it (got {new.get(name)})")
+    changed = {
+        key: new[name]
+        for name, key in (("storageName", "DiskName"), ("projectId", "ProjectId"))
+        if name in new and new[name] != old.get(name)
+    }
+    if changed:
+        api.call("cbs", "ModifyDiskAttributes", {"DiskIds": [disk_id], **changed})
     if new["storageSize"] < old["storageSize"]:
         raise ProviderError(f"storageSize cannot shrink (current {old['storageSize']}, requested {new['storageSize']})")
     if new["storageSize"] > old["storageSize"]:

@@ -69,6 +69,9 @@ def _read(api: Api, nat_id: str, _inputs: Properties) -> Properties | None:
 
 
 def _update(api: Api, nat_id: str, old: Properties, new: Properties) -> None:
+    if new.get("zone", old.get("zone")) != old.get("zone"):
+        # As in the real plugin, the preview shows an update that is then refused.
+        raise ProviderError(f"zone cannot be changed (current {old.get('zone')}, requested {new['zone']})")
     changed = {
         key: new[name]
         for name, key in (("name", "NatGatewayName"), ("bandwidth", "InternetMaxBandwidthOut"))

@@ -82,12 +82,12 @@ class Daemon:
             self.nginx.fail(0.0)
             self.verdict.keep_fault()
         self.prober = Prober()
-        self.database = (
-            Database(database, Tracker(patience_s), watch=self.prober.watch, forget=self.prober.forget)
-            if database else None
-        )  # fmt: skip
-        if self.database:
+        self.database: Database | None = None
+        if database:
+            self.database = Database(database, Tracker(patience_s), watch=self.prober.watch, forget=self.prober.forget)
             self.trackers.append(self.database.tracker)
+            if files.exists(files.AWAY_FILE):  # it was away when the last daemon ended
+                self.database.tracker.fail(0.0)
         self.systemd = files.Systemd(dict(os.environ))
         self.events = Events(files.EVENTS_FIFO)
         self.out = self._restore_out()
@@ -275,18 +275,17 @@ class Daemon:
     # ---- events ------------------------------------------------------------------------------------------------------
 
     def _report_events(self) -> None:
-        judge = self.events.judge
-        judge("nginx", failing=self.nginx.failing and not self.verdict.boot_until, seen=self.nginx.seen)
+        judge = self.events.judge_tracker
+        judge("nginx", self.nginx, boots=bool(self.verdict.boot_until))
         if self.database:
-            judge("database", failing=self.database.tracker.failing, seen=self.database.tracker.seen)
-        judge(f"disk {self.disk}", failing=self.disk_is_full, seen=f"less than {_LOWEST_FREE >> 20} MiB are free")
+            judge("database", self.database.tracker)
+        seen = f"less than {_LOWEST_FREE >> 20} MiB are free"
+        self.events.judge(f"disk {self.disk}", failing=self.disk_is_full, seen=seen, certain=True)
         for address, host in self.hosts.items():
-            peer = self.peers[address]
-            judge(f"node {address}", failing=host.failing, seen=host.seen)
-            judge(f"nginx of {address}", failing=peer.failing, seen=peer.seen, host=host)
+            judge(f"node {address}", host)
+            judge(f"nginx of {address}", self.peers[address], host=host)
         for server in self.servers:
-            subject, tracker = f"{server.name} at {server.address}:{server.port}", server.tracker
-            judge(subject, failing=tracker.failing, seen=tracker.seen, host=server.host)
+            judge(f"{server.name} at {server.address}:{server.port}", server.tracker, host=server.host)
 
 
 def main() -> None:

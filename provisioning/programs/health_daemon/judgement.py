@@ -41,6 +41,11 @@ class Tracker:
         if self.failing and self.successes >= self.rise:
             self.failing = False
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether no probe has ended yet."""
+        return self.last_ok < 0 and not self.seen
+
     def needs_another_probe(self, now: float) -> bool:
         """A lost packet delays one probe by a second, so the next ones follow before the patience is over."""
         return self.suspect_since is not None and not self.failing and now - self.newest >= self.patience_s / 2.6
@@ -71,7 +76,8 @@ class Verdict:
 
     A fault is reported only while a peer answers and is not in FAULT itself, which it must have done since nginx failed
     here: with both nodes in FAULT no node would hold the virtual IP. If both fail, the master keeps it. A fault begins
-    only if the peer has answered a probe of the last `prompt_s`: on an overloaded host nginx on both nodes is slow.
+    only if the peer has answered a probe of the last `prompt_s`: on an overloaded host nginx on both nodes is slow. One
+    that began before this daemon stays until its first probe of the peer has ended.
     After a boot the node is in FAULT until nginx answers, or until `boot_until` without a peer that answers.
     """
 
@@ -88,8 +94,12 @@ class Verdict:
             self.boot_until, self._is_fault = 0.0, False
             return lowered
         since = 0.0 if self._is_fault else max(self._nginx.failing_from, now - self._prompt_s)
-        self._is_fault = any(not peer.failing and peer.last_ok > since for peer in self._peers)
-        return self._fault if now < self.boot_until or self._is_fault else lowered
+        self._is_fault = any(
+            (not peer.failing and peer.last_ok > since) or (self._is_fault and peer.is_unknown) for peer in self._peers
+        )
+        if now >= self.boot_until:
+            self.boot_until = 0.0
+        return self._fault if self.boot_until or self._is_fault else lowered
 
     def keep_fault(self) -> None:
         """Systemd has reported the fault already."""

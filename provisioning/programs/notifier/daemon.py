@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Optional
 
-from .queues import Channel, distribute, drop_earlier
+from .queues import Channel, delete, distribute, drop_earlier, follow_receivers
 from .receivers import Http, Mail
 
 EVENTS = Path("/var/lib/tandem/events")
@@ -30,6 +30,7 @@ class Notifier:
         self._stopping = threading.Event()
         self._distributed = threading.Event()  # what was written until the stop
         self._new = [threading.Event() for _ in channels]
+        self._failed = ""  # why the events could not be distributed
 
     def run(self) -> None:
         """Send until `stop`, then send every queue once more."""
@@ -52,7 +53,15 @@ class Notifier:
             new.set()
 
     def _distribute(self) -> None:
-        if distribute(self._events, self._channels):
+        try:
+            found = distribute(self._events, self._channels)
+        except OSError as error:
+            if str(error) != self._failed:
+                print(f"the events stay in {self._events}: {error}", file=sys.stderr, flush=True)
+            self._failed = str(error)
+            return
+        self._failed = ""
+        if found:
             for new in self._new:
                 new.set()
 
@@ -72,18 +81,15 @@ class Notifier:
 
 def make_channels(settings: Mapping[str, Any], queues: Path, report: Callable[[str], None]) -> list[Channel]:
     """Create the queues; delete those of receivers that were removed from the settings."""
+    follow_receivers(queues, settings["receivers"])
     channels: list[Channel] = []
     for given in settings["receivers"]:
         receiver = (Mail if given["kind"] == "mail" else Http)(given)
         channels.append(Channel(given["name"], receiver, queues / given["name"], report))
     kept = {channel.folder for channel in channels}
-    for folder in kept:
-        folder.mkdir(parents=True, exist_ok=True)
     for folder in queues.iterdir():
         if folder not in kept:
-            for path in folder.iterdir():
-                path.unlink()
-            folder.rmdir()
+            delete(folder)
     return channels
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,8 @@ from .receivers import DeliveryError
 
 EARLIER_S = 600.0  # before the settings were written
 LONGEST_QUEUE = 500  # of one receiver; the oldest events are dropped first
+_RECEIVER = ".receiver"  # in the folder of a queue: a hash of the receiver's address
+_MOVED = ".moved"
 
 
 class Channel:
@@ -62,18 +66,37 @@ class Channel:
 
 
 def distribute(events: Path, channels: list[Channel]) -> int:
-    """Put each event into all queues, then remove it from the events. Returns the number of events."""
+    """Put each event into all queues, then remove it from the events. Returns the number of events.
+
+    Raises OSError, for example if the disk is full: the event is in no queue then.
+    """
     found = sorted(events.glob("*.json"))
     for path in found:
         with contextlib.suppress(FileNotFoundError):  # event_recorder.py deletes the oldest of very many
-            for channel in channels:
-                with contextlib.suppress(FileExistsError):  # the power failed between the two
-                    os.link(path, channel.folder / path.name)
+            _put_into_all(path, [channel.folder for channel in channels])
             path.unlink()
     if found:
         for channel in channels:
             channel.drop_oldest()
     return len(found)
+
+
+def _put_into_all(path: Path, folders: list[Path]) -> None:
+    """In two steps: a receiver that got the event before the link for another one failed would get it again."""
+    links = [folder / f"{path.name}.new" for folder in folders]
+    try:
+        for link in links:
+            link.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):  # the power failed between the two
+                os.link(path, link)
+    except OSError:
+        for link in links:
+            with contextlib.suppress(OSError):
+                link.unlink()
+        raise
+    for link in links:
+        link.replace(link.with_suffix(""))
+        link.unlink(missing_ok=True)  # two links of one file: `replace` has done nothing
 
 
 def drop_earlier(events: Path, settings: Path) -> None:
@@ -83,3 +106,48 @@ def drop_earlier(events: Path, settings: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_mtime < since:
                 path.unlink()
+
+
+def follow_receivers(queues: Path, receivers: list[dict[str, Any]]) -> None:
+    """Rename the queues of receivers that have another name: without webhooks[0], webhooks[1] gets its name.
+
+    Otherwise the events that wait for one receiver would be sent to another one. A queue stays if its receiver is not
+    found under another name: a corrected URL gets what has waited for it.
+    """
+    wanted = {given["name"]: _identity(given) for given in receivers}
+    known = {folder.name: _read(folder / _RECEIVER) for folder in queues.iterdir()}
+    moves: dict[str, str] = {}
+    for name, identity in wanted.items():
+        others = [other for other, found in known.items() if found == identity and wanted.get(other) != identity]
+        if known.get(name) != identity and others:
+            moves[others[0]] = name
+    for before in moves:
+        (queues / before).rename(queues / f"{before}{_MOVED}")
+    for before, name in moves.items():
+        delete(queues / name)
+        (queues / f"{before}{_MOVED}").rename(queues / name)
+    for name, identity in wanted.items():
+        (queues / name).mkdir(parents=True, exist_ok=True)
+        if _read(queues / name / _RECEIVER) != identity:
+            with contextlib.suppress(OSError):  # the disk is full
+                (queues / name / _RECEIVER).write_text(identity, encoding="ascii")
+
+
+def delete(folder: Path) -> None:
+    for path in folder.iterdir() if folder.exists() else ():
+        path.unlink()
+    if folder.exists():
+        folder.rmdir()
+
+
+def _identity(given: dict[str, Any]) -> str:
+    """Where it sends to, without the secret that an URL contains."""
+    place = [given["kind"], given.get("url"), given.get("server"), given.get("receivers")]
+    return hashlib.sha256(json.dumps(place).encode()).hexdigest()[:16]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return ""

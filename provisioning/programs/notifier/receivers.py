@@ -142,7 +142,9 @@ class Mail:
         message["From"], message["To"] = self._settings["sender"], ", ".join(self._settings["receivers"])
         message["Subject"] = " ".join(subject(event).split())
         message["Date"] = formatdate()
-        if "sequence" in event:  # a repeated mail has the same id, so that mail programs show it once
-            message["Message-ID"] = f"<{event['sequence']}.{event['node']}.{event['group']}@tandem.invalid>"
+        if "sequence" in event:
+            # A repeated mail has the same id, so that mail programs show it once. A replaced node counts from 1 again.
+            at = "".join(each for each in str(event.get("at")) if each.isdigit())
+            message["Message-ID"] = f"<{event['sequence']}.{at}.{event['node']}.{event['group']}@tandem.invalid>"
         message.set_content(describe(event))
         return message

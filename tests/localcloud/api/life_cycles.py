@@ -138,7 +138,7 @@ def vpc_and_subnet(client: Client) -> None:
         client("vpc:DeleteSubnet", SubnetId=subnet_id)
     client("vpc:DeleteVpc", VpcId=vpc_id)
     refused(client, "ResourceNotFound", "vpc:DeleteVpc", VpcId=vpc_id)
-    assert client("vpc:DescribeVpcs", VpcIds=[vpc_id])["VpcSet"] == []
+    refused(client, "ResourceNotFound", "vpc:DescribeVpcs", VpcIds=[vpc_id])
 
 
 def route_table(client: Client) -> None:
@@ -271,6 +271,9 @@ def instance(client: Client) -> None:
     site.until_settled(instance_id, "RUNNING")
     client("cvm:ModifyInstancesDisasterRecoverGroup", InstanceIds=[instance_id], DisasterRecoverGroupId="")
     site.until_settled(instance_id, "RUNNING")
+    client("cvm:ModifyInstancesDisasterRecoverGroup", InstanceIds=[instance_id], DisasterRecoverGroupIds=[group_id])
+    site.until_settled(instance_id, "RUNNING")
+    assert site.show(instance_id)["DisasterRecoverGroupId"] == group_id
     client("cvm:ModifyInstancesProject", InstanceIds=[instance_id], ProjectId=7)
     assert client("cvm:DescribeInstances", Filters=named("project-id", "7"))["TotalCount"] == 1
     other = client("vpc:CreateSecurityGroup", GroupName="other", GroupDescription="")["SecurityGroup"]
@@ -363,26 +366,6 @@ def nat_gateway(client: Client) -> None:
     client("vpc:ResetNatGatewayConnection", NatGatewayId=gateway_id, MaxConcurrentConnection=3000000)
     task = client("vpc:AssociateNatGatewayAddress", NatGatewayId=gateway_id, PublicIpAddresses=[second])["RequestId"]
     wait_until(lambda: client("vpc:DescribeVpcTaskResult", TaskId=task)["Status"], "SUCCESS")
-    rule = {
-        "ResourceId": site.subnet_id,
-        "ResourceType": "SUBNET",
-        "PrivateIpAddress": "10.0.4.0/24",
-        "PublicIpAddresses": [first],
-        "Description": "all",
-    }
-    create = "vpc:CreateNatGatewaySourceIpTranslationNatRule"
-    client(create, NatGatewayId=gateway_id, SourceIpTranslationNatRules=[rule])
-    listing = "vpc:DescribeNatGatewaySourceIpTranslationNatRules"
-    found = client(listing, NatGatewayId=gateway_id, Filters=named("resource-id", site.subnet_id))
-    rule_id = found["SourceIpTranslationNatRuleSet"][0]["NatGatewaySnatId"]
-    assert client(listing, NatGatewayId=gateway_id, Offset=100, Limit=100)["SourceIpTranslationNatRuleSet"] == []
-    changed = rule | {"NatGatewaySnatId": rule_id, "PublicIpAddresses": [second]}
-    change = "vpc:ModifyNatGatewaySourceIpTranslationNatRule"
-    client(change, NatGatewayId=gateway_id, SourceIpTranslationNatRule=changed)
-    exists = "InvalidParameterValue.NatSnatRuleExists"
-    refused(client, exists, create, NatGatewayId=gateway_id, SourceIpTranslationNatRules=[rule])
-    remove = "vpc:DeleteNatGatewaySourceIpTranslationNatRule"
-    client(remove, NatGatewayId=gateway_id, NatGatewaySnatIds=[rule_id])
     client("vpc:DisassociateNatGatewayAddress", NatGatewayId=gateway_id, PublicIpAddresses=[first])
     last = "UnsupportedOperation.PublicIpAddressDisassociate"
     refused(client, last, "vpc:DisassociateNatGatewayAddress", NatGatewayId=gateway_id, PublicIpAddresses=[second])
@@ -409,8 +392,9 @@ def disk(client: Client) -> None:
     client("cbs:ResizeDisk", DiskId=disk_id, DiskSize=60)
     wait_until(state, "ATTACHED")
     refused(client, "InvalidParameterValue", "cbs:ResizeDisk", DiskId=disk_id, DiskSize=50)
-    client("cbs:ModifyDiskAttributes", DiskIds=[disk_id], DiskName="store")
-    found = client("cbs:DescribeDisks", Filters=named("disk-name", "store") + named("disk-usage", "DATA_DISK"))
+    client("cbs:ModifyDiskAttributes", DiskIds=[disk_id], DiskName="store", ProjectId=7)
+    filters = named("disk-name", "store") + named("disk-usage", "DATA_DISK") + named("project-id", "7")
+    found = client("cbs:DescribeDisks", Filters=filters)
     assert [row["DiskSize"] for row in found["DiskSet"]] == [60]
 
     client("cbs:DetachDisks", DiskIds=[disk_id])
@@ -469,7 +453,6 @@ def alarms(client: Client) -> None:
     client("monitor:ModifyAlarmPolicyInfo", **policy, Key="NAME", Value="load")
     client("monitor:ModifyAlarmPolicyStatus", **policy, Enable=0)
     client("monitor:ModifyAlarmPolicyCondition", **policy, Condition={"IsUnionRule": 1, "Rules": [rule]})
-    client("monitor:ModifyAlarmPolicyTasks", **policy, TriggerTasks=[{"Type": "AS", "TaskConfig": "{}"}])
     assert client("monitor:DescribeAlarmPolicies", **module, PolicyName="load")["TotalCount"] == 1
     shown = client("monitor:DescribeAlarmPolicy", **policy)["Policy"]
     assert (shown["PolicyName"], shown["Enable"], shown["Condition"]["IsUnionRule"]) == ("load", 0, 1)

@@ -1,13 +1,13 @@
-"""Requests that violate the rules of EIPs, NAT gateways and SNAT rules."""
+"""Requests that violate the rules of EIPs and NAT gateways."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from localcloud.rules import address, address_binding, address_charge, interface, nat, nat_addresses, snat, subnet, task
+from localcloud.rules import address, address_binding, address_charge, nat, nat_addresses, refusal, task
 from localcloud.services import address as addresses
 from tests.localcloud.api.place import Place
-from tests.localcloud.api.refused import Request, Row, eni_of, gateway, other_vpc, row
+from tests.localcloud.api.refused import Request, Row, eni_of, gateway, row
 
 
 def _bind(address_id: str, **target: str) -> Request:
@@ -46,15 +46,6 @@ def _interface_of_a_public_machine(place: Place) -> Request:
     instance_id = _public_machine(place)
     private = place.show(instance_id)["PrivateIpAddresses"][0]
     return _bind(place.eip()[0], NetworkInterfaceId=eni_of(place, instance_id), PrivateIpAddress=private)
-
-
-def _snat_for(place: Place, kind: str, resource_id: str) -> Request:
-    gateway_id, ip = gateway(place)
-    rule = {"ResourceId": resource_id, "ResourceType": kind, "PrivateIpAddress": "", "PublicIpAddresses": [ip]}
-    return "vpc:CreateNatGatewaySourceIpTranslationNatRule", {
-        "NatGatewayId": gateway_id,
-        "SourceIpTranslationNatRules": [rule],
-    }
 
 
 def _release_bound(place: Place) -> Request:
@@ -160,51 +151,18 @@ def _unbound_address(place: Place) -> Request:
     return "vpc:DisassociateNatGatewayAddress", {"NatGatewayId": gateway_id, "PublicIpAddresses": ["203.0.113.250"]}
 
 
-def _snat(gateway_id: str, ip: str, resource: str, kind: str = "SUBNET", private: str = "") -> Request:
-    rule = {"ResourceId": resource, "ResourceType": kind, "PrivateIpAddress": private, "PublicIpAddresses": [ip]}
-    return "vpc:CreateNatGatewaySourceIpTranslationNatRule", {
-        "NatGatewayId": gateway_id,
-        "SourceIpTranslationNatRules": [rule],
-    }
+def _rename_gateway(place: Place, name: str) -> Request:
+    return "vpc:ModifyNatGatewayAttribute", {"NatGatewayId": gateway(place)[0], "NatGatewayName": name}
 
 
-def _snat_twice(place: Place) -> Request:
-    gateway_id, ip = gateway(place)
-    target, parameters = _snat(gateway_id, ip, place.subnet_id)
-    place.call(target, **parameters)
-    return target, parameters
+def _associate_a_negative_count(place: Place) -> Request:
+    return "vpc:AssociateNatGatewayAddress", {"NatGatewayId": gateway(place)[0], "AddressCount": -1}
 
 
-def _snat_for_another_range(place: Place) -> Request:
-    gateway_id, ip = gateway(place)
-    target, parameters = _snat(gateway_id, ip, place.subnet_id)
-    place.call(target, **parameters)
-    listed = place.call("vpc:DescribeNatGatewaySourceIpTranslationNatRules", NatGatewayId=gateway_id)
-    made = listed["SourceIpTranslationNatRuleSet"][0]
-    names = ("NatGatewaySnatId", "ResourceId", "ResourceType", "PublicIpAddresses")
-    rule = {name: made[name] for name in names} | {"PrivateIpAddress": "10.0.4.99"}
-    return "vpc:ModifyNatGatewaySourceIpTranslationNatRule", {
-        "NatGatewayId": gateway_id,
-        "SourceIpTranslationNatRule": rule,
-    }
-
-
-def _full_snat(place: Place) -> Request:
-    gateway_id, ip = gateway(place)
-    for number in range(snat.LIMIT):
-        target, parameters = _snat(gateway_id, ip, place.subnet_id, private=f"10.0.4.{number}")
-        place.call(target, **parameters)
-    return _snat(gateway_id, ip, place.subnet_id, private="10.0.4.250")
-
-
-def _snat_of_other_vpc(place: Place) -> Request:
-    gateway_id, ip = gateway(place)
-    return _snat(gateway_id, ip, other_vpc(place)[1])
-
-
-def _snat_with_unbound_address(place: Place) -> Request:
-    gateway_id, _ = gateway(place)
-    return _snat(gateway_id, "203.0.113.250", place.subnet_id)
+def _standard_gateway_with_other_size(place: Place) -> Request:
+    target, parameters = _nat(place, AddressCount=1, NatProductVersion=2)
+    made = place.call(target, **parameters)["NatGatewaySet"][0]
+    return "vpc:ModifyNatGatewayAttribute", {"NatGatewayId": made["NatGatewayId"], "InternetMaxBandwidthOut": 200}
 
 
 ROWS = [
@@ -212,6 +170,7 @@ ROWS = [
     row(address.AddressIdMalformed, "vpc:ReleaseAddresses", AddressIds=["eip-1"]),
     Row(address.AddressQuota, _quota_used),
     Row(address.DailyAddressQuota, _daily_quota_used),
+    row(refusal.InvalidParameterValue, "vpc:AllocateAddresses", InternetServiceProvider="T-COM"),
     row(address.NameMalformed, "vpc:AllocateAddresses", AddressName="the address"),
     Row(
         address.NameTooLong,
@@ -280,24 +239,16 @@ ROWS = [
     Row(nat.NatGatewayQuota, _full_gateways),
     Row(nat.NatGatewayNeedsAddress, _nat),
     Row(nat.GatewayZoneUnknown, lambda p: _nat(p, AddressCount=1, Zone="ap-shanghai-2")),
+    Row(refusal.ParameterOutOfRange, lambda p: _nat(p, PublicIpAddresses=[p.eip()[1]], AddressCount=-1)),
+    Row(refusal.InvalidParameterValue, lambda p: _nat(p, AddressCount=1, NatProductVersion=3)),
+    Row(refusal.InvalidParameterValue, _standard_gateway_with_other_size),
+    Row(refusal.InvalidParameterValue, lambda p: _rename_gateway(p, "")),
+    Row(refusal.MissingParameter, lambda p: ("vpc:AssociateNatGatewayAddress", {"NatGatewayId": gateway(p)[0]})),
+    Row(refusal.ParameterOutOfRange, _associate_a_negative_count),
     Row(nat_addresses.TooManyGatewayAddresses, lambda p: _nat(p, AddressCount=11)),
     Row(nat_addresses.GatewayAddressNotFound, lambda p: _nat(p, PublicIpAddresses=["203.0.113.250"])),
     Row(nat_addresses.AddressNotBilledByTraffic, _gateway_with_eip_billed_by_bandwidth),
     Row(nat_addresses.GatewayAddressQuota, _quota_used_before_gateway),
     Row(nat_addresses.LastAddressRequired, _last_address),
     Row(nat_addresses.AddressToReleaseNotFound, _unbound_address),
-    Row(interface.InterfaceNotFound, lambda p: _snat_for(p, "NETWORKINTERFACE", "eni-00000000")),
-    Row(subnet.SubnetNotFound, lambda p: _snat_for(p, "SUBNET", "subnet-00000000")),
-    Row(snat.SnatRuleExists, _snat_twice),
-    Row(snat.SnatRuleFixed, _snat_for_another_range),
-    Row(snat.SnatRuleQuota, _full_snat),
-    Row(snat.SnatOfOtherVpc, _snat_of_other_vpc),
-    Row(snat.AddressNotOnGateway, _snat_with_unbound_address),
-    Row(
-        snat.SnatRuleNotFound,
-        lambda p: (
-            "vpc:DeleteNatGatewaySourceIpTranslationNatRule",
-            {"NatGatewayId": gateway(p)[0], "NatGatewaySnatIds": ["snat-00000000"]},
-        ),
-    ),
 ]

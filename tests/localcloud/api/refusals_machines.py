@@ -45,6 +45,21 @@ def _run_at(place: Place, address: str, subnet_id: str = "", vpc_id: str = "") -
     return run(place, VirtualPrivateCloud=network)
 
 
+def _dry(request: Request) -> Request:
+    return request[0], request[1] | {"DryRun": True}
+
+
+def _run_in_small_subnet(place: Place, count: int) -> Request:
+    network = {"VpcId": place.vpc_id, "SubnetId": other_subnet(place, cidr="10.0.9.0/28")}
+    return run(place, VirtualPrivateCloud=network, InstanceCount=count)
+
+
+def _two_instances_to_one_address(place: Place) -> Request:
+    network = {"VpcId": place.vpc_id, "SubnetId": place.subnet_id, "PrivateIpAddresses": ["10.0.4.99"]}
+    ids = [place.machine(), place.machine()]
+    return "cvm:ModifyInstancesVpcAttribute", {"InstanceIds": ids, "VirtualPrivateCloud": network}
+
+
 def _address_in_use(place: Place) -> Request:
     place.machine(address="10.0.4.20")
     return _run_at(place, "10.0.4.20")
@@ -59,10 +74,9 @@ def _full(place: Place) -> Request:
 
 
 def _no_address_left(place: Place) -> Request:
-    network = {"VpcId": place.vpc_id, "SubnetId": other_subnet(place, cidr="10.0.9.0/28")}
-    target, parameters = run(place, VirtualPrivateCloud=network)
-    place.call(target, **parameters, InstanceCount=13)
-    return target, parameters
+    target, parameters = _run_in_small_subnet(place, 13)
+    place.call(target, **parameters)
+    return target, parameters | {"InstanceCount": 1}
 
 
 def _stopped(place: Place, **parameters: Any) -> str:
@@ -89,6 +103,12 @@ def _resize(kind: str, *instance_ids: str) -> Request:
 
 def _resize_disks(place: Place, **parameters: Any) -> Request:
     return "cvm:ResizeInstanceDisks", {"InstanceId": place.machine(), "ForceStop": True, **parameters}
+
+
+def _other_bandwidth_charge_type(place: Place) -> Request:
+    instance_id = place.machine(InternetAccessible={"InternetMaxBandwidthOut": 5, "PublicIpAssigned": True})
+    internet = {"InternetMaxBandwidthOut": 5, "InternetChargeType": "BANDWIDTH_POSTPAID_BY_HOUR"}
+    return "cvm:ResetInstancesInternetMaxBandwidth", {"InstanceIds": [instance_id], "InternetAccessible": internet}
 
 
 def _tagged(place: Place, *tags: tuple[str, str]) -> Request:
@@ -118,6 +138,11 @@ ROWS = [
     Row(instance.ImageIdMalformed, lambda p: run(p, ImageId="debian")),
     Row(instance.InstanceTypeUnknown, lambda p: run(p, InstanceType="S5.HUGE")),
     Row(instance.SubnetNotExist, lambda p: _run_at(p, "10.0.4.9", "subnet-00000000")),
+    Row(instance.SubnetNotExist, lambda p: _dry(_run_at(p, "10.0.4.9", "subnet-00000000"))),
+    Row(instance.InstanceQuota, lambda p: _dry(run(p, InstanceCount=instance.QUOTA + 1))),
+    Row(placement.PlacementGroupFull, lambda p: _dry(run(p, InstanceCount=51, DisasterRecoverGroupIds=[spread(p)]))),
+    Row(instance.NoAddressLeft, lambda p: _dry(_run_in_small_subnet(p, 14))),
+    Row(refusal.InvalidParameterValue, _two_instances_to_one_address),
     Row(instance.SubnetNotInVpc, lambda p: _run_at(p, "10.0.4.9", vpc_id=other_vpc(p)[0])),
     Row(instance.SubnetInOtherZone, lambda p: _run_at(p, "10.0.5.9", other_subnet(p, "ap-guangzhou-3"))),
     Row(instance.AddressNotInSubnet, lambda p: _run_at(p, "10.0.5.20")),
@@ -138,6 +163,24 @@ ROWS = [
         lambda p: run(p, InternetAccessible={"PublicIpAssigned": True, "InternetMaxBandwidthOut": 0}),
     ),
     Row(refusal.ParameterOutOfRange, lambda p: run(p, InternetAccessible={"InternetMaxBandwidthOut": 101})),
+    *(
+        Row(
+            refusal.InvalidParameterValue,
+            lambda p, kind=kind: run(p, InternetAccessible={"InternetMaxBandwidthOut": 5, "InternetChargeType": kind}),
+        )
+        for kind in ("FREE", "BANDWIDTH_PREPAID", "BANDWIDTH_PACKAGE")
+    ),
+    Row(refusal.ParameterOutOfRange, lambda p: run(p, MinCount=2)),
+    Row(refusal.InvalidParameterValue, _other_bandwidth_charge_type),
+    Row(
+        refusal.InvalidParameterValue,
+        lambda p: ("cvm:DescribeInstancesAttributes", {"InstanceIds": [p.machine()], "Attributes": ["Password"]}),
+    ),
+    Row(instance.TooManyGroups, lambda p: _modify(p, SecurityGroups=[])),
+    Row(
+        disk_types.ThroughputNotSupported,
+        lambda p: run(p, DataDisks=[DATA_DISK | {"ThroughputPerformance": 100}]),
+    ),
     Row(refusal.TooManyValues, lambda p: run(p, DisasterRecoverGroupIds=[spread(p), spread(p)])),
     Row(refusal.TooManyValues, lambda p: run(p, DataDisks=[DATA_DISK] * 21)),
     Row(disk_types.DiskUnavailable, lambda p: run(p, DataDisks=[{"DiskSize": 50}])),
@@ -206,6 +249,7 @@ ROWS = [
             {"InstanceId": p.machine(), "SystemDisk": {"DiskSize": 20}, "ForceStop": True},
         ),
     ),
+    Row(instance_change.SystemDiskShrinks, lambda p: _resize_disks(p, SystemDisk={"DiskSize": 50})),
     Row(client_token.ClientTokenTooLong, lambda p: run(p, ClientToken="x" * 65)),
     Row(refusal.ClientTokenReused, _reused_token),
     row(refusal.TooManyValues, "cvm:StopInstances", InstanceIds=["ins-00000000"] * 101),

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from localcloud.rules import (
+    address,
     assistant_cidr,
     havip,
+    key_pair,
     ports,
     refusal,
     route,
     route_table,
     security_group,
     subnet,
+    tag,
     vpc,
 )
-from localcloud.services import listing
+from localcloud.services import listing, parameters
 from localcloud.services import route as routes
 from localcloud.services import security_group_policy as groups
 from localcloud.services import vpc as vpcs
@@ -91,6 +94,12 @@ def _same_route_again(place: Place) -> Request:
     return target, parameters
 
 
+def _route_by_destination(place: Place) -> Request:
+    target, parameters = _route(place, "8.8.8.0/24")
+    place.call(target, **parameters)
+    return "vpc:DeleteRoutes", parameters
+
+
 def _full_routes(place: Place) -> Request:
     for number in range(route.QUOTA):
         target, parameters = _route(place, f"100.64.{number}.0/24")
@@ -127,6 +136,11 @@ def _too_many_policies(place: Place) -> Request:
     return _replace(place, policies(*entries, _ANY | {"Port": "200"}))
 
 
+def _group_of_other_project(place: Place) -> Request:
+    made = place.call("vpc:CreateSecurityGroup", GroupName="g", GroupDescription="", ProjectId="1")["SecurityGroup"]
+    return _replace(place, policies({"Protocol": "ALL", "Port": "ALL", "SecurityGroupId": made["SecurityGroupId"]}))
+
+
 def _eleventh_group_referred_to(place: Place) -> Request:
     made = [
         place.call("vpc:CreateSecurityGroup", GroupName="g", GroupDescription="")["SecurityGroup"]["SecurityGroupId"]
@@ -147,6 +161,10 @@ def _havip_at(place: Place, address: str) -> Request:
 def _address_of_an_instance(place: Place) -> Request:
     place.machine(address="10.0.4.20")
     return _havip_at(place, "10.0.4.20")
+
+
+def _tag(value: str) -> dict[str, str]:
+    return {"Key": "env", "Value": value}
 
 
 def _full_havips(place: Place) -> Request:
@@ -198,6 +216,15 @@ ROWS = [
     row(vpc.VpcCidrNotPrivate, "vpc:CreateVpc", VpcName="v", CidrBlock="8.8.0.0/16"),
     row(vpc.TooManyDnsServers, "vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16", DnsServers=["1.1.1.1"] * 5),
     row(refusal.ParameterTooLong, "vpc:CreateVpc", VpcName="网" * 21, CidrBlock="10.0.0.0/16"),
+    row(tag.TagDuplicate, "vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16", Tags=[_tag("x"), _tag("y")]),
+    Row(
+        refusal.TooManyValues,
+        lambda p: ("vpc:DescribeUsedIpAddress", {"VpcId": p.vpc_id, "IpAddresses": ["10.0.4.9"] * 101}),
+    ),
+    Row(
+        parameters.AddressMalformed,
+        lambda p: ("vpc:DescribeUsedIpAddress", {"VpcId": p.vpc_id, "IpAddresses": ["10.0.4"]}),
+    ),
     Row(vpc.VpcQuota, _full_vpcs),
     Row(vpc.VpcInUse, lambda p: ("vpc:DeleteVpc", {"VpcId": p.vpc_id})),
     Row(
@@ -237,6 +264,7 @@ ROWS = [
         lambda p: ("vpc:DeleteRoutes", {"RouteTableId": main_table(p), "Routes": [{"RouteId": 7}]}),
     ),
     Row(routes.RouteNotIdentified, lambda p: ("vpc:DeleteRoutes", {"RouteTableId": main_table(p), "Routes": [{}]})),
+    Row(routes.RouteNotIdentified, _route_by_destination),
     Row(
         routes.RouteIdsAndItemIds,
         lambda p: (
@@ -245,7 +273,10 @@ ROWS = [
         ),
     ),
     Row(route.NextHopInvalid, lambda p: _route(p, "8.8.8.0/24", "NAT", "nat-00000000")),
+    Row(route.NextHopInvalid, lambda p: _route(p, "8.8.8.0/24", "NORMAL_CVM", p.machine())),
+    Row(route.NextHopInvalid, lambda p: _route(p, "8.8.8.0/24", "EIP", p.eip()[0])),
     Row(route.NextHopTypeUnsupported, lambda p: _route(p, "8.8.8.0/24", "VPN", "vpngw-00000000")),
+    Row(route.NextHopTypeUnsupported, lambda p: _route(p, "8.8.8.0/24", "CVM", p.machine())),
     Row(route.DestinationInVpc, lambda p: _route(p, "10.0.9.0/24")),
     Row(route.DestinationTaken, _same_route_again),
     Row(route.RouteQuota, _full_routes),
@@ -263,6 +294,7 @@ ROWS = [
     ),
     Row(ports.PortMalformed, lambda p: _replace(p, policies(_ANY | {"Port": "80-"}))),
     Row(groups.PortWithoutProtocol, lambda p: _replace(p, policies(_ANY | {"Protocol": "ICMP"}))),
+    Row(refusal.ParameterTooLong, lambda p: _replace(p, policies(_ANY | {"PolicyDescription": "x" * 101}))),
     Row(
         groups.Ipv6NeedsIcmpV6,
         lambda p: _replace(p, policies({"Protocol": "ICMP", "Ipv6CidrBlock": "::/0"})),
@@ -270,6 +302,7 @@ ROWS = [
     Row(groups.IndexNotPermitted, lambda p: _replace(p, policies(_ANY | {"PolicyIndex": 0}))),
     Row(groups.PolicyMatchMixed, lambda p: _delete_policy(p, policies({"PolicyIndex": 0}, _ANY))),
     Row(groups.PolicyMatchMixed, lambda p: _delete_policy(p, policies({"CidrBlock": "0.0.0.0/0"}))),
+    Row(refusal.InvalidParameterValue, _group_of_other_project),
     Row(security_group.ReferredGroupsQuota, _eleventh_group_referred_to),
     Row(groups.OnePeer, lambda p: _replace(p, policies(_ANY | {"SecurityGroupId": p.group_id}))),
     row(havip.HaVipNotFound, "vpc:DeleteHaVip", HaVipId="havip-00000000"),
@@ -289,6 +322,17 @@ ROWS = [
     Row(havip.TargetNotFound, lambda p: _association(p.havip(), "eni-00000000", "ENI")),
     Row(havip.TargetInOtherSubnet, _instance_in_other_subnet),
     Row(havip.TargetKindUnknown, lambda p: _association(p.havip(), "lb-00000000", "CLB")),
+    row(vpc.VpcNotFound, "vpc:DescribeVpcs", VpcIds=["vpc-00000000"]),
+    row(subnet.SubnetNotFound, "vpc:DescribeSubnets", SubnetIds=["subnet-00000000"]),
+    row(route_table.RouteTableNotFound, "vpc:DescribeRouteTables", RouteTableIds=["rtb-00000000"]),
+    row(security_group.SecurityGroupNotFound, "vpc:DescribeSecurityGroups", SecurityGroupIds=["sg-00000000"]),
+    row(refusal.IdMalformed, "vpc:DescribeVpcs", VpcIds=["vpc-1"]),
+    row(refusal.IdMalformed, "vpc:DescribeHaVips", HaVipIds=["vip-00000000"]),
+    row(refusal.IdMalformed, "vpc:DescribeNatGateways", NatGatewayIds=["nat-"]),
+    row(address.AddressIdMalformed, "vpc:DescribeAddresses", AddressIds=["eip-1"]),
+    row(key_pair.KeyPairIdMalformed, "cvm:DescribeKeyPairs", KeyIds=["key-00000000"]),
+    row(refusal.MissingParameter, "vpc:DescribeVpcs", Filters=[{"Name": "vpc-id"}]),
+    row(refusal.MissingParameter, "cvm:DescribeInstances", Filters=[{"Name": "zone", "Values": []}]),
     row(listing.UnknownFilter, "vpc:DescribeVpcs", Filters=[{"Name": "colour", "Values": ["blue"]}]),
     row(listing.UnknownInstanceFilter, "cvm:DescribeInstances", Filters=[{"Name": "colour", "Values": ["blue"]}]),
     row(

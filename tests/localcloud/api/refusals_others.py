@@ -68,6 +68,7 @@ ROWS = [
     row(refusal.TooManyValues, "vpc:DescribeVpcs", Filters=[{"Name": "vpc-id", "Values": ["x"]}] * 11),
     row(parameters.AddressMalformed, "vpc:CreateVpc", VpcName="v", CidrBlock="10.0.0.0/16", DnsServers=["x"]),
     row(refusal.ParameterOutOfRange, "cvm:DescribeInstances", Limit=101),
+    row(request_rules.ParameterNotEmulated, "vpc:AllocateAddresses", AntiDDoSPackageId="bgp-000001"),
     row(request_rules.ActionNotEmulated, "vpc:CreateCcn", CcnName="x"),
     row(request_rules.InvalidAction, "vpc:MakeCoffee"),
     row(refusal.WrongType, "cvm:ImportKeyPair", KeyName="k", ProjectId="0", PublicKey=PUBLIC_KEY),

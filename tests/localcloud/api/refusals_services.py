@@ -65,6 +65,10 @@ _WRONG_NOTICES: tuple[dict[str, Any], ...] = (
     {"UserNotices": [_USER | {"ReceiverType": "ROBOT"}]},
     {"UserNotices": [_USER | {"NoticeWay": ["PIGEON"]}]},
     {"UserNotices": [_USER | {"EndTime": 86400}]},
+    {"UserNotices": [_USER | {"PhoneCircleTimes": 6}]},
+    {"UserNotices": [_USER | {"PhoneInnerInterval": 30}]},
+    {"UserNotices": [_USER | {"PhoneCallType": "ALL"}]},
+    {"URLNotices": [_URL | {"Weekday": [0]}]},
     {"URLNotices": [_URL | {"URL": "ftp://example.com/"}]},
     {"URLNotices": [_URL | {"URL": "https://example.com/" + "x" * 240}]},
 )
@@ -83,6 +87,11 @@ def _binding(place: Place, dimensions: str) -> Request:
     policy_id = place.call(target, **given)["PolicyId"]
     bound = [{"Region": "gz", "Dimensions": dimensions}]
     return "monitor:BindingPolicyObject", _MONITOR | {"PolicyId": policy_id, "GroupId": 0, "Dimensions": bound}
+
+
+def _binding_without_objects(place: Place) -> Request:
+    target, given = _binding(place, "")
+    return target, given | {"Dimensions": []}
 
 
 def _sent_notice(place: Place) -> Request:
@@ -185,12 +194,15 @@ ROWS = [
         Row(alarm.DimensionsInvalid, lambda p, text=text: _binding(p, text))
         for text in ("ins-1", "[]", json.dumps({"eip": "203.0.113.10"}), json.dumps({"unInstanceId": "x", "eip": "y"}))
     ),
+    Row(refusal.MissingParameter, _binding_without_objects),
+    row(refusal.ParameterOutOfRange, "monitor:DescribeAlarmPolicies", **_MONITOR, PageSize=101),
     Row(dns.DomainNotFound, lambda _: _record(Domain="example.net")),
     row(dns.DomainInvalid, "dnspod:CreateDomain", Domain="nodots"),
     row(dns.DomainExists, "dnspod:CreateDomain", Domain="example.com"),
     row(dns.RecordNotFound, "dnspod:DeleteRecord", Domain="example.com", RecordId=7),
     Row(dns.RecordExists, _record_twice),
     Row(dns.RecordConflict, _second_record_with_cname),
+    Row(dns.TooManyLevels, lambda _: _record(SubDomain="a.b.c.d")),
     Row(dns.RecordTypeInvalid, lambda _: _record(RecordType="B")),
     Row(dns.RecordLineInvalid, lambda _: _record(RecordLine="月球")),
     Row(dns.RecordLineInvalid, lambda _: _record(RecordLine="default")),

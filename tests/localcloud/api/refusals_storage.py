@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from localcloud.rules import disk, disk_types, instance_change, key_pair, placement, refusal, snapshot_policy
+from localcloud.rules import disk, disk_types, instance, instance_change, key_pair, placement, refusal, snapshot_policy
+from localcloud.services import catalog, listing
 from tests.localcloud.api import refused
 from tests.localcloud.api.lab import PUBLIC_KEY, ZONE, public_key
 from tests.localcloud.api.place import Place
@@ -93,6 +94,22 @@ def _detach_from_other_instance(place: Place) -> Request:
     return "cbs:DetachDisks", {"DiskIds": [disk_id], "InstanceId": place.machine()}
 
 
+def _detach_from_two_instances(place: Place) -> Request:
+    disk_ids = [refused.disk(place), refused.disk(place)]
+    for disk_id in disk_ids:
+        target, parameters = _attach(disk_id, place.machine())
+        place.call(target, **parameters)
+    place.call.settle()
+    return "cbs:DetachDisks", {"DiskIds": disk_ids}
+
+
+_PLATFORM = {"Name": "platform", "Values": ["Debian"]}
+
+
+def _images(**parameters: Any) -> Request:
+    return "cvm:DescribeImages", parameters
+
+
 def _attach(disk_id: str, instance_id: str) -> Request:
     return "cbs:AttachDisks", {"DiskIds": [disk_id], "InstanceId": instance_id}
 
@@ -123,6 +140,12 @@ def _bound_policy(place: Place) -> Request:
     policy_id = _policy(place)
     place.call("cbs:BindAutoSnapshotPolicy", AutoSnapshotPolicyId=policy_id, DiskIds=[refused.disk(place)])
     return "cbs:DeleteAutoSnapshotPolicies", {"AutoSnapshotPolicyIds": [policy_id]}
+
+
+def _bound_twice(place: Place) -> Request:
+    given: dict[str, Any] = {"AutoSnapshotPolicyId": _policy(place), "DiskIds": [refused.disk(place)]}
+    place.call("cbs:BindAutoSnapshotPolicy", **given)
+    return "cbs:BindAutoSnapshotPolicy", given
 
 
 def _full_placement(place: Place) -> Request:
@@ -177,7 +200,17 @@ ROWS = [
     Row(disk_types.DiskSizeOutOfStep, lambda _: _create(DiskType="CLOUD_PREMIUM", DiskSize=55)),
     Row(disk_types.DiskNameTooLong, lambda _: _create(DiskName="名" * 21, DiskType="CLOUD_PREMIUM", DiskSize=50)),
     Row(refusal.ParameterOutOfRange, lambda _: _create(DiskCount=51, DiskType="CLOUD_PREMIUM", DiskSize=50)),
+    Row(refusal.InvalidParameterValue, lambda _: _create(Encrypt="TRUE", DiskType="CLOUD_PREMIUM", DiskSize=50)),
+    Row(
+        disk_types.ThroughputNotSupported,
+        lambda _: _create(ThroughputPerformance=100, DiskType="CLOUD_PREMIUM", DiskSize=50),
+    ),
     Row(disk.TooManyDisks, _twenty_disks),
+    Row(disk.DiskNotAttached, _detach_from_two_instances),
+    Row(snapshot_policy.PolicyAlreadyBound, _bound_twice),
+    Row(catalog.ImageIdsAndFilters, lambda _: _images(ImageIds=["img-debian12"], Filters=[_PLATFORM])),
+    Row(instance.ImageIdMalformed, lambda _: _images(ImageIds=["debian"])),
+    Row(listing.TooManyFilterValues, lambda _: _images(Filters=[_PLATFORM | {"Values": list("abcdef")}])),
     Row(disk.DiskNotAttached, _detach_from_other_instance),
     row(refusal.TooManyValues, "cbs:DetachDisks", DiskIds=["disk-00000000"] * 11),
     Row(disk_types.DiskSizeOutOfStep, lambda p: ("cbs:ResizeDisk", {"DiskId": refused.disk(p), "DiskSize": 55})),
@@ -194,7 +227,7 @@ ROWS = [
     row(snapshot_policy.PolicyNotFound, "cbs:DeleteAutoSnapshotPolicies", AutoSnapshotPolicyIds=["asp-00000000"]),
     row(snapshot_policy.ScheduleInvalid, "cbs:CreateAutoSnapshotPolicy", Policy=[{"DayOfWeek": [7], "Hour": [3]}]),
     row(snapshot_policy.ScheduleInvalid, "cbs:CreateAutoSnapshotPolicy", Policy=[{"DayOfWeek": [0], "Hour": [24]}]),
-    row(snapshot_policy.ScheduleInvalid, "cbs:CreateAutoSnapshotPolicy", Policy=[{"DayOfMonth": [1], "Hour": [3]}]),
+    row(snapshot_policy.ScheduleInvalid, "cbs:CreateAutoSnapshotPolicy", Policy=[{"Hour": [3]}]),
     row(snapshot_policy.ScheduleInvalid, "cbs:CreateAutoSnapshotPolicy", Policy=[_SCHEDULE] * 2),
     Row(snapshot_policy.TooManyPolicies, _full_policies),
     Row(snapshot_policy.PolicyInUse, _bound_policy),

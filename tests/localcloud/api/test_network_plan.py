@@ -153,7 +153,7 @@ def test_an_instance_fails_to_launch_with_the_reason_if_the_network_cannot_be_ap
         worker.wait_until_applied()
     assert time.monotonic() - began < 3
     infrastructure.broken = False
-    while not worker.idle():
+    while worker.status()["changes_behind"]:
         assert time.monotonic() < began + 10
         time.sleep(0.01)
     worker.wait_until_applied()

@@ -128,8 +128,8 @@ class Model:
             self.check()
 
     def check(self) -> None:
-        ids = sorted(self.names) or ["sg-00000000"]
-        found = self.server.call("vpc:DescribeSecurityGroups", {"SecurityGroupIds": ids})["SecurityGroupSet"]
+        filters = [{"Name": "security-group-id", "Values": sorted(self.names) or ["sg-00000000"]}]
+        found = self.server.call("vpc:DescribeSecurityGroups", {"Filters": filters})["SecurityGroupSet"]
         assert {row["SecurityGroupId"]: row["SecurityGroupName"] for row in found} == self.names
 
 

@@ -81,9 +81,12 @@ def slow_place() -> Iterator[Place]:
         yield Place.build(Direct(cloud))
 
 
+def _fresh(place: Place) -> str:
+    return place.call("vpc:AllocateAddresses")["AddressSet"][0]
+
+
 def _fresh_eip(place: Place) -> Request:
-    address_id = place.call("vpc:AllocateAddresses")["AddressSet"][0]
-    return "vpc:ReleaseAddresses", {"AddressIds": [address_id]}
+    return "vpc:ReleaseAddresses", {"AddressIds": [_fresh(place)]}
 
 
 def _fresh_eip_for_a_havip(place: Place) -> Request:
@@ -111,6 +114,7 @@ def _fresh_gateway(place: Place) -> Request:
 
 BUSY = [
     Row(address.AddressBusy, _fresh_eip),
+    Row(address.AddressBusy, lambda p: ("vpc:ModifyAddressAttribute", {"AddressId": _fresh(p), "AddressName": "new"})),
     Row(address_binding.AddressBusyForVpc, _fresh_eip_for_a_havip),
     Row(disk.DiskChanging, _growing_disk),
     Row(disk.DiskBusy, _growing_again),
@@ -153,6 +157,9 @@ def test_an_instance_in_transition_refuses_operations(
         instance_id = place.begin_machine()
     request = "cvm:TerminateInstances", {"InstanceIds": [instance_id]}
     _is_refused(place.call, Row(refusal, lambda _: request), request)
+    if step != "stop":
+        attach = "cbs:AttachDisks", {"DiskIds": [make_disk(place)], "InstanceId": instance_id}
+        _is_refused(place.call, row(disk.InstanceTakesNoDisk, ""), attach)
 
 
 def test_an_instance_that_is_starting_or_being_modified_refuses_operations(
@@ -283,6 +290,7 @@ ABOVE: set[type[Refusal]] = {
     instance_state.InstanceBusy,
     instance_state.InstanceLaunchFailed,
     address_binding.InstanceStateForbidsBinding,
+    disk.InstanceTakesNoDisk,
     PoolEmpty,
 }
 

@@ -7,8 +7,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from pulumi.automation import CommandResult
+from pulumi.automation.errors import CommandError
 
 from operations.cli import OLDEST, OutputShown, TerminalCommand, find_cli, read_version
+from operations.cli_errors import describe, describe_missing_stack
 from operations.errors import OperationError
 from operations.workspace import PROJECT_ROOT
 
@@ -83,3 +86,29 @@ echo shown
             ["preview", "--event-log", "tcp://127.0.0.1:1", "--diff"], str(tmp_path), {"PATH": "/usr/bin:/bin"}
         )
     assert events == ['{"sequence": 1}\n']
+
+
+@pytest.mark.parametrize(
+    ("stderr", "first", "advice"),
+    [
+        ("error: getting secrets manager: incorrect passphrase", "getting secrets", "with another passphrase"),
+        ("error: passphrase must be set with PULUMI_CONFIG_PASSPHRASE", "passphrase must", "passphrase of this stack"),
+        ("error: PULUMI_ACCESS_TOKEN must be set for login", "PULUMI_ACCESS", "pulumi login"),
+        ('error: unable to open state directory "file:///x"', "unable to open", "State in a bucket"),
+        ('error: read ".pulumi/meta.yaml": blob (key "x") (code=Unknown): EOF', 'read ".pulumi', "keys and network"),
+    ],
+)
+def test_an_error_of_pulumi_says_what_to_do(stderr: str, first: str, advice: str) -> None:
+    text = describe(CommandError(CommandResult(stdout="ignored", stderr=stderr, code=255)))
+    assert text.startswith(first)
+    assert advice in text.splitlines()[-1]
+
+
+def test_a_misspelled_stack_is_told_from_one_that_does_not_exist_yet(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.prod.yaml").touch()
+    (tmp_path / "Pulumi.staging.yaml").touch()
+    assert describe_missing_stack("company/prod", tmp_path, "pulumi").endswith(
+        "create it: pulumi stack init company/prod"
+    )
+    wrong = describe_missing_stack("prd", tmp_path, "pulumi")
+    assert "no file stacks/Pulumi.prd.yaml\n  stacks with a file: prod, staging" in wrong

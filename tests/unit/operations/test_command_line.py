@@ -20,11 +20,14 @@ from typer.main import get_group
 
 from operations.commands import app
 from operations.errors import OperationError, SettingsRefusedError, UsageError
-from operations.main import describe_bug, exit_code_of, find_stack, order_ssh
+from operations.main import describe_bug, describe_system_error, exit_code_of, fail_with, find_stack, order_ssh
 from operations.messages import print_error
 from operations.new_stack import make_answers, render, write
+from operations.options import reporter
 from operations.program import check_settings
+from operations.stack_names import INSIDE, name_stack, name_stack_in
 from operations.workspace import PROJECT_ROOT
+from provisioning.health.results import HealthReport, fail
 from settings import yaml_files
 from settings.check import Checked, check_file, find_files
 from settings.load import Stack, parse
@@ -69,6 +72,68 @@ def test_wrong_usage_is_exit_code_2_and_help_is_0() -> None:
     assert "Exit codes: 0 success, 1 failure" in " ".join(shown.stdout.split())
 
 
+def test_only_commands_that_exist_enter_localcloud() -> None:
+    """Otherwise a misspelled command would start, or ask for, a cloud that it does not need."""
+    names = {name.split()[1] for name in COMMANDS}
+    assert names - INSIDE == {"outputs", "init", "config"}
+    assert names >= INSIDE
+    wrong = tandem("no-such-command", LOCALCLOUD_ID="", LOCALCLOUD_NAME="none")
+    assert (wrong.returncode, "No such command" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param("restore --empty --at x --stack staging", "--empty cannot be combined with", id="contradiction"),
+        pytest.param("drill nosuch --stack staging", "got nosuch", id="no fault"),
+        pytest.param("drill nginx-stop --on data --stack staging", "tandem drill --list", id="no such case"),
+    ],
+)
+def test_wrong_arguments_are_wrong_usage(arguments: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        app(arguments.split(), standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    "arguments", ["up -ys prod", "up -y -s prod", "logs -fs prod", "logs -fsprod", "up --stack=prod"]
+)
+def test_the_stack_is_found_behind_other_options(arguments: str) -> None:
+    """Otherwise `up -ys prod` would enter localcloud and deploy prod there."""
+    assert find_stack(arguments.split()) == "prod"
+
+
+def test_every_short_flag_may_stand_before_that_of_the_stack() -> None:
+    flags = {
+        option
+        for command in COMMANDS.values()
+        for parameter in command.params
+        if getattr(parameter, "is_flag", False)
+        for option in parameter.opts
+        if re.fullmatch(r"-\w", option)
+    }
+    assert flags == {"-y", "-f"}
+
+
+def test_a_stack_without_a_name_is_wrong_usage() -> None:
+    with pytest.raises(UsageError, match="--stack must be followed by the name of a stack"):
+        find_stack(["status", "--stack"])
+
+
+def test_a_question_without_a_terminal_says_what_to_do() -> None:
+    command = [sys.executable, "-c", "from operations.options import confirm; confirm('Go on?')"]
+    done = subprocess.run(
+        command, cwd=PROJECT_ROOT, text=True, capture_output=True, check=False, stdin=subprocess.DEVNULL
+    )
+    assert "OperationError: not confirmed; nothing was changed\n  without a terminal, use --yes" in done.stderr
+
+
+def test_an_error_of_the_host_is_no_bug() -> None:
+    missing = FileNotFoundError(2, "No such file or directory", "/nowhere/local.html")
+    assert describe_system_error(missing).startswith("/nowhere/local.html: No such file or directory\n")
+    full = OSError(28, "No space left on device")
+    assert describe_system_error(full).startswith("reading or writing failed: No space left on device\n")
+
+
 def test_shells_can_complete_commands() -> None:
     shown = tandem(_TANDEM_COMPLETE="complete_bash", COMP_WORDS="tandem pre", COMP_CWORD="1")
     assert shown.stdout.split() == ["preview"]
@@ -103,6 +168,38 @@ def test_an_error_is_printed_as_it_is(text: str) -> None:
     print_error(OperationError(text), console)
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue() == f"error: {text}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("tandem undrain iam-b", "tandem undrain --stack prod iam-b"),
+        ("if it has ended, `tandem unlock`", "if it has ended, `tandem unlock --stack prod`"),
+        ("`tandem up`; tandem up --force", "`tandem up --stack prod`; tandem up --stack prod --force"),
+        ("tandem up --stack prod", "tandem up --stack prod"),
+        ("tandem replace iam-b --stack prod", "tandem replace iam-b --stack prod"),
+        ("tandem config check; /bin/tandem up; tandem upgrade", "tandem config check; /bin/tandem up; tandem upgrade"),
+    ],
+)  # fmt: skip
+def test_a_command_in_a_message_can_be_copied(text: str, named: str) -> None:
+    assert name_stack(text, "prod") == named
+    assert name_stack(text, "local") == text
+    (result,) = name_stack_in(HealthReport((fail("iam-b", "x", "y", text),)), "prod").results
+    assert result.look_at == named
+    assert COMMANDS["tandem undrain"].make_context("undrain", ["--stack", "prod", "iam-b"]).params["stack"] == "prod"
+
+
+def test_a_reported_line_names_the_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter("prod")("iam-a stays drained until `tandem switchover --back`")
+    assert capsys.readouterr().out == "iam-a stays drained until `tandem switchover --stack prod --back`\n"
+
+
+def test_an_error_names_the_stack_of_its_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        fail_with(OperationError("look at: tandem health"), ["status", "-s", "prod"])
+    assert capsys.readouterr().err == "error: look at: tandem health --stack prod\n"
+    with pytest.raises(SystemExit):
+        fail_with(UsageError("--stack must be followed"), ["status", "--stack"])
 
 
 def test_an_unforeseen_error_is_one_sentence() -> None:
@@ -141,7 +238,8 @@ def test_the_stack_may_follow_the_node_of_ssh(given: str, ordered: str) -> None:
 
 def check(tmp_path: Path, config: Mapping[str, Any] | str) -> Checked:
     file = tmp_path / "Pulumi.test.yaml"
-    file.write_text(config if isinstance(config, str) else yaml.safe_dump({"config": config}))
+    text = config if isinstance(config, str) else yaml.safe_dump({"config": config})
+    file.write_text(text, encoding="latin-1")
     return check_file(file)
 
 
@@ -202,6 +300,7 @@ def test_a_secret_in_plain_text_is_a_problem(tmp_path: Path) -> None:
             "config:\n  a: 1\n  a: 2\n", 'the key a is given more than once in "FILE", line 2', id="a repeated key"
         ),
         pytest.param("config: [\n", "while parsing", id="no YAML"),
+        pytest.param("config:\n  a: \x96\n", "must be text in UTF-8", id="not UTF-8"),
         pytest.param("name: x\n", "must have the mapping `config:`", id="no config"),
     ],
 )
@@ -213,6 +312,11 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path, text: str, prob
 def test_a_missing_file_is_a_problem(tmp_path: Path) -> None:
     (found,) = check_file(tmp_path / "Pulumi.none.yaml").problems
     assert found.text == "does not exist"
+
+
+def test_a_folder_instead_of_a_file_is_a_problem(tmp_path: Path) -> None:
+    (found,) = check_file(tmp_path).problems
+    assert found.text == "cannot be read: Is a directory"
 
 
 def test_config_check_needs_no_engine_and_exits_with_1(tmp_path: Path) -> None:
@@ -292,10 +396,25 @@ def test_a_new_stack_is_valid_and_has_comments(tmp_path: Path, access: str, subn
     assert checked.settings is not None
     assert [node.name for node in checked.settings.nodes.members] == GOOD["nodes"]
     assert file.read_text().count("# ") > 8
+    # What a production stack needs is there to be uncommented.
+    assert all(f"  # tandem:{key}" in file.read_text() for key in ("iam", "protect", "alarms"))
+
+
+@pytest.mark.parametrize("name", ["true", "on", "null", "e1"])
+def test_an_answer_stays_a_text_in_the_file(name: str) -> None:
+    odd: dict[str, Any] = {"image": "[img]: 1 # x", "region": "@x", "zone": "12:30", "nodes": ["a, b", "{}"]}
+    given: dict[str, Any] = {**GOOD, **odd, "name": name, "domains": ("off", "- x")}
+    answers = make_answers(**given)
+    config = yaml.safe_load(render(answers))["config"]
+    assert config["tencentcloud:region"] == odd["region"]
+    assert (config["tandem:network"]["zone"], config["tandem:nodes"]["image"]) == (odd["zone"], odd["image"])
+    assert [node["name"] for node in config["tandem:nodes"]["members"]] == odd["nodes"]
+    assert config["tandem:domains"] == {"api": "off", "authz": "- x"}
+    assert config["tandem:tags"]["environment"] == name
 
 
 def test_all_wrong_answers_are_reported_together() -> None:
-    with pytest.raises(OperationError) as caught:
+    with pytest.raises(UsageError) as caught:
         make_answers(**{**GOOD, **WRONG})
     text = str(caught.value)
     assert all(word in text for word in ("NAME must", "--subnet must", "--access must", "--admin must"))
@@ -325,7 +444,7 @@ def test_on_a_terminal_every_question_can_be_answered() -> None:
     os.close(terminal)
     os.close(controller)
     assert "separated by commas" in done.stdout
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert re.sub(r"\s+", " ", done.stderr).startswith("error: the stack was not created: NAME must be lower-case")
     assert len(done.stderr.splitlines()) == 2  # no other answer is wrong
 

@@ -19,7 +19,6 @@ import pytest
 from rich.console import Console
 
 from operations.drill import drill as drill_module
-from operations.drill.command import interrupt_on_signals
 from operations.drill.drill import CaseRun, Drill, Injection, Options
 from operations.drill.faults import FAULTS, Action, Case, OnCloud, OnNode, choose
 from operations.drill.page import render_page
@@ -30,7 +29,9 @@ from operations.drill.site import DrillError, Site
 from operations.drill.streams import AUTHORIZATION, KEPT, LOGIN, NEW, SECRETS
 from operations.drill.timeline import figures, to_data
 from operations.errors import OperationError
+from operations.interrupts import interrupt_on_signals
 from provisioning.health.checks import Group, PublicSide
+from provisioning.health.public_checks import Address, Service
 from provisioning.inventory import Inventory, RemoteNode
 from provisioning.traffic.serving import NodeState
 
@@ -87,7 +88,7 @@ def case_run(outage_s: float = 0.035, fault: str = "nginx-stop") -> CaseRun:
 
 def test_every_fault_is_undone_or_ends_without_help() -> None:
     unaided = {fault.name for fault in FAULTS if fault.undo is None}
-    assert unaided == {"switchover", "nginx-reload", "reboot", "none"}
+    assert unaided == {"nginx-reload", "reboot", "none"}
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
 
 
@@ -181,6 +182,29 @@ def test_the_time_until_requests_are_answered_after_the_undo_is_measured() -> No
     assert figures(run)[NEW]["recovery"]["restored_ms"] == 0
 
 
+def test_the_time_of_the_second_fault_in_a_row_is_not_part_of_the_recovery() -> None:
+    run = case_run(outage_s=0.3)
+    run.injections = [Injection(["iam-a"], ZERO, ZERO + 2, ZERO + 2.2), Injection(["iam-b"], ZERO + 3, ZERO + 5, None)]
+    assert figures(run)[NEW]["recovery"]["blackout_ms"] < 20
+    for began in (2.5, 2.505, 2.51):
+        run.result.records.remove(next(each for each in run.result.records if each.began == ZERO + began))
+    assert figures(run)[NEW]["recovery"]["blackout_ms"] == pytest.approx(20, abs=4), "of the first window"
+
+
+def test_a_fault_that_was_not_undone_has_no_figures_of_a_recovery() -> None:
+    run = case_run(outage_s=100)
+    run.injections, run.error = [Injection(["iam-a"], ZERO)], "the group is not ready within 180 s"
+    data = make_report(SETTING, [to_data(run)])
+    (row,) = [line for line in shown(data).splitlines() if "nginx stopped on the master" in line]
+    assert re.search(r" - +\S$", row.strip()), "not: 0 lost, 0 ms"
+    assert "<td>-</td><td>-</td></tr>" in render_page(data)
+
+
+def test_a_drill_without_requests_is_an_error() -> None:
+    with pytest.raises(DrillError, match="the client sent no request"):
+        list(replace(FakeSite().drill(), options=Options("fast", 0.0)).run(cases("nginx-stop")))
+
+
 def test_the_time_until_one_node_is_master_after_the_undo_is_measured() -> None:
     run = case_run(fault="isolated")
     assert to_data(run)["settled_ms"] == 0, "iam-b was the only master before"
@@ -204,6 +228,8 @@ class FakeSite:
     recovers: bool = True
     refuses: dict[str, str] = field(default_factory=dict[str, str])  # the error, by node and script
     interrupted: bool = False  # Ctrl+C during the time to watch
+    interrupted_undo: bool = False  # Ctrl+C during the undo
+    dies: str = ""  # the error of the load
     reported: list[str] = field(default_factory=list[str])
     group: Group = field(default_factory=lambda: Group(PublicSide((), (), ""), INVENTORY, {}))
 
@@ -225,6 +251,9 @@ class FakeSite:
         if error := self.refuses.get(f"{node} {script}"):
             raise DrillError(error)
         inflicted = node not in self.broken
+        if self.interrupted_undo and not inflicted:
+            self.interrupted_undo = False
+            raise KeyboardInterrupt
         self.applied.append((node, script))
         if inflicted:
             self.broken.add(node)
@@ -243,6 +272,8 @@ class FakeSite:
         result = Result()
         began = self.clock
         yield result
+        if self.dies:
+            raise DrillError(self.dies)
         rate = 200 * scale
         result.records = [
             Record(NEW, began + number / rate, 0.004, 200) for number in range(int((self.clock - began) * rate))
@@ -317,6 +348,14 @@ def test_a_fault_is_undone_when_the_drill_is_interrupted() -> None:
     with pytest.raises(KeyboardInterrupt):
         list(site.drill().run(cases("nginx-hang")))
     assert site.applied[1:] == [("iam-a", "systemctl kill --kill-who=all -s CONT nginx")]
+    assert not site.broken
+
+
+def test_an_undo_that_is_interrupted_is_repeated_on_the_nodes_that_it_has_not_reached() -> None:
+    site = FakeSite(interrupted_undo=True)
+    with pytest.raises(KeyboardInterrupt):
+        list(site.drill().run(cases("nginx-stop-both")))
+    assert sorted(site.applied[2:]) == [("iam-a", "systemctl start nginx"), ("iam-b", "systemctl start nginx")]
     assert not site.broken
 
 
@@ -440,6 +479,62 @@ def test_localcloud_reports_when_a_fault_began() -> None:
 
     site = Site(Group(PublicSide((), (), ""), INVENTORY, {}), lambda _node: pytest.fail("no SSH"), cloud, list)
     assert site.apply(OnCloud(("isolate-from", "PEER")), "iam-a") % 60 == pytest.approx(1.5)
+
+
+def test_a_client_that_dies_during_the_load_is_an_error(tmp_path: Path) -> None:
+    """Its records end before the losses, so they would show a good result."""
+    public = PublicSide((Address("203.0.113.9"),), (Service("api", "iam.api.example.com"),), "")
+    site = Site(Group(public, INVENTORY, {}), lambda _node: pytest.fail("no SSH"), None, list)
+    dies = replace(site, client=_Prints("print('ready', flush=True); sys.exit('MemoryError')"))
+    with pytest.raises(DrillError, match="the client ended during the load: MemoryError"), dies.load(1, tmp_path):
+        pass
+
+
+def test_a_load_that_fails_is_the_error_of_its_case_and_the_fault_is_undone() -> None:
+    site, seen = FakeSite(dies="the client ended during the load"), list[CaseRun]()
+    with pytest.raises(DrillError, match="nginx stopped on the master: the client ended"):
+        seen.extend(site.drill().run(cases("nginx-stop")))
+    assert [script for _, script in site.applied] == ["systemctl stop nginx", "systemctl start nginx"]
+    assert [(len(run.injections), run.error) for run in seen] == [(1, "the client ended during the load")]
+
+
+@dataclass
+class ClockNode:
+    """The connection to a node whose clock is ahead, and whose scripts take a second."""
+
+    node: RemoteNode
+    clock: list[float]
+    ahead_s: float
+
+    def call(self, operations: Sequence[dict[str, Any]], **_: object) -> list[Any]:
+        (operation,) = operations
+        self.clock[0] += 0.1
+        at = self.clock[0] + self.ahead_s
+        if operation["do"] == "run_script":
+            self.clock[0] += 1.1
+            return [{"at": at, "took_s": 1.0, "code": 0, "out": ""}]
+        if operation["do"] == "journal":
+            lines = [[at - operation["for_s"] + after, "nginx", "Stopped"] for after in (-0.5, 0.5)]
+            return [{"at": at, "lines": lines}]
+        return [None]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("ahead_s", [0.0, 4.0, -90.0])
+def test_the_times_of_a_node_with_another_clock_are_those_of_the_operator(ahead_s: float) -> None:
+    """Requests have the operator's times: a fault 4 s later on their axis would leave out what they have lost."""
+    clock = [ZERO]
+
+    def connect(node: RemoteNode) -> Any:
+        return ClockNode(node, clock, ahead_s)
+
+    site = Site(Group(PublicSide((), (), ""), INVENTORY, {}), connect, None, list, now=lambda: clock[0])
+    began = clock[0]
+    assert began <= site.run("systemctl stop nginx", "iam-a") <= began + 0.5
+    for lines in site.journals(since=ZERO).values():
+        assert [at for at, _, _ in lines] == [pytest.approx(ZERO + 0.5, abs=0.3)], "not those before"
 
 
 def test_on_localcloud_requests_come_from_all_addresses_of_the_client() -> None:

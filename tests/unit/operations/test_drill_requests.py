@@ -30,6 +30,8 @@ class Server:
         self.delay_s = 0.0
         self.responses_before_close = 1000  # then the connection is reset when the next request arrives
         self.body = b'{"status":"ok"}'
+        self.head = b""  # of a response without a body
+        self.raw = b""  # a whole response, after which the connection is closed
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -44,11 +46,20 @@ class Server:
                 answered += 1
                 self.requests.append(text.split("\r\n")[0])
                 await asyncio.sleep(self.delay_s)
+                if self.head:
+                    writer.write(self.head)
+                    continue
+                if self.raw:
+                    writer.write(self.raw)
+                    await writer.drain()
+                    writer.close()
+                    return
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(self.body), self.body))
         except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError, ssl.SSLError):
             pass  # the client has closed the connection, or the test ends
         finally:
-            writer.transport.abort()
+            if not self.raw:
+                writer.transport.abort()
 
 
 def run(use: Callable[[Sender, Server], Awaitable[None]], *, timeout_s: float = 5) -> list[Record]:
@@ -153,3 +164,32 @@ def test_a_response_with_the_wrong_content_is_not_correct() -> None:
 
     (record, *_) = run(use)
     assert (record.status, record.error) == (0, "unexpected response: b'{\"allowed\":false}'")
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", id="cut between chunks"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", id="a length that is no number"),
+        pytest.param(b"SSH-2.0-OpenSSH\r\n\r\n", id="another protocol"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: %s\r\n\r\n" % (b"x" * 200_000), id="a head without an end"),
+    ],
+)
+def test_a_malformed_response_is_lost_and_does_not_end_the_load(response: bytes) -> None:
+    async def use(sender: Sender, server: Server) -> None:
+        server.raw = response
+        await send_for(sender, 0.12, Stream("site", 20, HOST, "/"))
+
+    records = run(use)
+    assert len(records) >= 2
+    assert all(record.status == 0 and "cut off or is malformed" in record.error for record in records)
+
+
+def test_a_response_without_a_body_is_complete_with_its_head() -> None:
+    async def use(sender: Sender, server: Server) -> None:
+        server.head = b"HTTP/1.1 204 No Content\r\n\r\n"
+        for _ in range(2):
+            assert (await sender.ask(kept())).status == 204
+        assert server.connections == 1
+
+    run(use, timeout_s=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -74,8 +74,8 @@ def test_a_clock_that_differs_is_reported(offset_s: float, level: Level) -> None
 # ---- the cloud's view ------------------------------------------------------------------------------------------------
 
 
-def havip(instance: str) -> dict[str, Any]:
-    associations = [{"InstanceId": node.instance_id} for node in NODES]
+def havip(instance: str, *, attached: Sequence[str] = ("ins-a", "ins-b")) -> dict[str, Any]:
+    associations = [{"InstanceId": instance_id} for instance_id in attached]
     return {"Vip": "10.0.4.99", "InstanceId": instance, "HaVipAssociationSet": associations}
 
 
@@ -114,6 +114,15 @@ def test_the_havip_must_point_to_the_master(answers: list[Any], level: Level, te
     api = FakeApi(*answers)
     (result,) = check_cloud(GROUP, states("iam-b"), api, clock=lambda: api.now, sleep=api.sleep)
     assert (result.level, result.seen) == (level, text)
+
+
+def test_a_node_that_is_detached_from_the_havip_cannot_take_over() -> None:
+    """After `tandem fence` everything else is green, but a failover would take the service away from its clients."""
+    api = FakeApi([havip("ins-b", attached=["ins-b"])])
+    failed, holder = check_cloud(GROUP, states("iam-b"), api, clock=lambda: api.now, sleep=api.sleep)
+    assert (failed.level, holder.level) == (Level.FAIL, Level.OK)
+    assert failed.seen == "10.0.4.99: iam-a cannot take over: not attached to the HAVIP in the cloud"
+    assert "tandem up" in failed.look_at
 
 
 def test_a_havip_at_another_node_than_the_only_master_is_moved_by_a_switchover() -> None:

@@ -157,3 +157,29 @@ def test_a_value_cannot_break_the_table() -> None:
     row = next(line for line in text.splitlines() if "`n`" in line)
     assert row.count("|") == 5
     assert len(row) < 200
+
+
+def test_an_empty_value_is_visible_and_does_not_pair_with_another_one() -> None:
+    text = to_markdown(read_preview([step("update", "t", "n", {"a": "", "b": ""}, {"a": "x", "b": "y"})]), "prod")
+    assert '`a`: `""` to `x`, `b`: `""` to `y`' in text
+
+
+def test_many_errors_and_long_rows_are_cut_between_lines() -> None:
+    errors = [message("error", f"{number} " + "long\n" * 1000) for number in range(30)]
+    long = {f"key{number}": "x" * 100 for number in range(8)}
+    rows = [step("update", "t", f"n{number}", long, {key: f"y{value}" for key, value in long.items()}) for number in range(99)]  # fmt: skip  # noqa: E501 - one expression
+    for events in (errors, rows):
+        text = to_markdown(read_preview([*events, update(rollout(30))]), "s" * 60)
+        assert len(text) <= LIMIT
+        assert "The rest is not shown." in text
+        assert sum(line.startswith("```") for line in text.splitlines()) % 2 == 0
+        assert all(line.endswith("|") for line in text.splitlines() if line.startswith("|"))
+
+
+def test_drift_that_a_refresh_found_is_shown_for_each_node() -> None:
+    lines = ["/etc/nginx/nginx.conf: content differs", "  -    worker_connections 1;"]
+    old = {**rollout(65), "drift": {"iam-b": lines}}
+    events = [step("update", "pulumi-python:dynamic/tandem:Rollout", "rollout", old, rollout(65))]
+    text = to_markdown(read_preview(events), "prod")
+    assert "<summary>Drift on iam-b</summary>" in text
+    assert "\n".join(lines) in text

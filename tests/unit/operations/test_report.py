@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from operations.drill.report import VERSION
 from operations.report import find_last_drill, make_page
 from operations.status import GroupStatus, NodeStatus
-from operations.topology import NodeBox, Topology, draw, from_settings
+from operations.topology import NodeBox, Topology, draw, from_group, from_settings
 from operations.workspace import PROJECT_ROOT
 from provisioning.health.checks import Group, PublicSide
 from provisioning.health.public_checks import Address
@@ -53,7 +54,7 @@ def test_the_picture_names_addresses_nodes_and_services() -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 16])
 @pytest.mark.parametrize("entries", [1, 2])
 def test_every_group_fits_into_its_picture(count: int, entries: int) -> None:
-    nodes = tuple(NodeBox(f"n-{number}", "10.0.4.1", ("<&>",), number < 2, number < entries) for number in range(count))
+    nodes = tuple(NodeBox(f"n-{number}", "10.0.4.1", ("<&>",), number < 2, (number,)) for number in range(count))
     picture = draw(Topology("t", (("EIP", "HAVIP"),) * entries, nodes, "VPC"))
     root = ET.fromstring(picture)  # noqa: S314 - our own picture
     width, height = float(root.attrib["width"]), float(root.attrib["height"])
@@ -63,6 +64,28 @@ def test_every_group_fits_into_its_picture(count: int, entries: int) -> None:
             assert 0 <= x <= x + float(element.attrib["width"]) <= width
             assert 0 <= y <= y + float(element.attrib["height"]) <= height
     assert "<&>" in texts(picture)
+
+
+@pytest.mark.parametrize(
+    ("held", "arrows"),
+    [
+        pytest.param({"a": {"10.0.4.98": 0.0}, "b": {"10.0.4.99": 0.0}}, [(0, 0), (1, 1)], id="each its own"),
+        pytest.param({"a": {"10.0.4.99": 0.0}, "b": {"10.0.4.98": 0.0}}, [(0, 1), (1, 0)], id="exchanged"),
+        pytest.param({"a": ["10.0.4.98"], "b": ["10.0.4.98"]}, [(0, 0), (0, 1)], id="two masters"),
+        pytest.param({}, [], id="no master"),
+    ],
+)
+def test_each_arrow_leads_to_the_node_that_holds_the_virtual_ip(
+    held: dict[str, Any], arrows: list[tuple[int, int]]
+) -> None:
+    nodes = tuple(RemoteNode(name, name, "10.0.4.1", "10.0.4.1", "u", (), eligible=True) for name in "ab")
+    public = PublicSide((Address("203.0.113.10"), Address("203.0.113.11")), (), "")
+    group = Group(public, Inventory("g", nodes, ("10.0.4.98", "10.0.4.99"), ""), {})
+    picture = draw(from_group(group, "s", held))
+    lines = re.findall(r'<line class="v" x1="([\d.]+)" .*?x2="([\d.]+)"', picture)
+    starts = sorted({float(x) for x in re.findall(r'x1="([\d.]+)" y1="30"', picture)})
+    boxes = sorted({float(x) for x in re.findall(r'<rect class="m?" x="([\d.]+)"', picture)})
+    assert [(starts.index(float(x1)), boxes.index(float(x2) - 105)) for x1, x2 in lines] == arrows
 
 
 NODE = RemoteNode("iam-a", "ins-1", "10.0.4.20", "10.0.4.20", "debian", (), eligible=True)
@@ -132,6 +155,8 @@ def test_the_newest_complete_drill_of_the_stack_is_shown(tmp_path: Path) -> None
     assert find_last_drill(tmp_path, "prod") is None
     found = {"prod-2025": 1, "prod-2026": 2, "prod-eu-2027": 3, "local-2028": 4}
     for name, number in found.items():
-        (tmp_path / f"{name}1127T152000Z.json").write_text(json.dumps({"n": number}))
+        (tmp_path / f"{name}1127T152000Z.json").write_text(json.dumps({"version": VERSION, "n": number}))
     (tmp_path / "prod-20270101T000000Z.json").write_text('{"n"')
-    assert find_last_drill(tmp_path, "prod") == json.loads('{"n": 2}')
+    (tmp_path / "prod-20270102T000000Z.json").write_text('{"version": -1, "n": 5}')
+    (tmp_path / "prod-20270103T000000Z.json").write_text("[]")
+    assert (find_last_drill(tmp_path, "prod") or {})["n"] == 2

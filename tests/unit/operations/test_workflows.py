@@ -56,6 +56,56 @@ def test_a_job_that_a_fork_can_start_gets_no_secret(file: Path) -> None:
         assert "pull_request" not in starts or own or "secrets." not in str(job)
 
 
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
+def test_actions_are_pinned_by_commit_and_leave_no_token_in_the_checkout(file: Path) -> None:
+    jobs = yaml.safe_load(file.read_text())["jobs"].values()
+    steps = [step for job in jobs for step in job["steps"] if "uses" in step]
+    assert steps
+    for step in steps:
+        assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"])
+        if step["uses"].startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
+def test_runs_of_one_subject_do_not_overlap(file: Path) -> None:
+    workflow: dict[Any, Any] = yaml.safe_load(file.read_text())
+    assert workflow["concurrency"]["group"]
+    assert bool(workflow["concurrency"].get("cancel-in-progress")) == ("pull_request" in workflow[True])
+
+
+def test_only_the_job_that_publishes_may_write_to_the_repository() -> None:
+    release = read("release")
+    assert release["permissions"] == {"contents": "read"}
+    writing = [name for name, job in release["jobs"].items() if job.get("permissions") == {"contents": "write"}]
+    assert writing == ["publish"]
+    assert not any("make" in str(step.get("run")) for step in release["jobs"]["publish"]["steps"])
+
+
+@pytest.mark.parametrize("file", [WORKFLOWS[0], WORKFLOWS[2], GITLAB], ids=lambda file: file.stem)
+def test_a_job_that_reads_the_bucket_has_what_cos_needs(file: Path) -> None:
+    names = re.findall(r"AWS_RE\w+", (PROJECT_ROOT / "docs" / "team.md").read_text())
+    assert len(names) == 2
+    assert all(f"{name}: when_required" in file.read_text() for name in names)
+
+
+def test_the_preview_has_the_version_of_pulumi_that_is_pinned() -> None:
+    (job,) = read("preview")["jobs"].values()
+    (step,) = (step for step in job["steps"] if step.get("uses", "").startswith("pulumi/actions@"))
+    module = (PROJECT_ROOT / "tools" / "pulumi" / "go.mod").read_text()
+    assert f"pulumi/pkg/v3 v{step['with']['pulumi-version']}\n" in module
+
+
+def test_the_provider_plugin_is_installed_from_the_server_of_its_package(tmp_path: Path) -> None:
+    (tmp_path / "pulumi").write_text('#!/bin/sh\n[ "$1" = version ] && echo v3.300.0 || echo "$@" >&2\n')
+    (tmp_path / "pulumi").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = [PROJECT_ROOT / "scripts" / "provider-plugin"]
+    done = subprocess.run(command, env=environment, text=True, capture_output=True, check=True)
+    readme = (PROJECT_ROOT / "README.md").read_text()
+    assert f"pulumi {done.stderr}" in readme
+
+
 def test_the_preview_on_localcloud_shows_what_a_pull_request_changes() -> None:
     """The base is deployed first; a deployment of the pull request itself would have nothing to preview."""
     (job,) = read("localcloud")["jobs"].values()
@@ -115,6 +165,21 @@ def test_a_first_comment_is_created_and_a_later_one_replaces_it(gh: Gh, tmp_path
     assert gh.run("pull-request-comment", "7", str(file), comments=mine) == [
         f"api --method PATCH repos/team/tandem/issues/comments/13 --field body=@{file} --silent"
     ]
+
+
+def test_no_comment_is_replaced_by_an_empty_one(gh: Gh, tmp_path: Path) -> None:
+    file = tmp_path / "comment.md"
+    file.touch()
+    with pytest.raises(subprocess.CalledProcessError):
+        gh.run("pull-request-comment", "7", str(file), comments="11 \n")
+    assert (tmp_path / "calls").read_text() == ""
+
+
+def test_an_issue_about_a_search_that_failed_has_a_text(gh: Gh, tmp_path: Path) -> None:
+    file = tmp_path / "drift.md"
+    file.touch()
+    assert gh.run("drift-issue", "prod", str(file))[0].startswith("issue create")
+    assert file.read_text().startswith("The search for drift failed.")
 
 
 def test_a_comment_before_many_others_is_replaced(gh: Gh, tmp_path: Path) -> None:

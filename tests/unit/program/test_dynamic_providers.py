@@ -17,7 +17,7 @@ from pulumi.runtime.proto.engine_pb2 import LogRequest
 from components.failures import Monitor, is_cancellation, leave_out, without_traceback
 from components.health import HealthProvider
 from components.host_keys import HostKeysProvider
-from components.rollout import RolloutProvider, find_departed
+from components.rollout import RolloutProvider, find_departed, refreshed
 from provisioning.errors import GateError
 from provisioning.exports import parse_exports, parse_inventory, parse_node
 from provisioning.preview_text import read_manifest, show_files, show_items
@@ -120,6 +120,10 @@ def test_other_exceptions_keep_their_traceback() -> None:
     assert "in fail" in _reported_by_pulumi(fail)
 
 
+# The engine compares the inputs, and a preview shows only what differs (components/input_diff.py).
+_COMPARED_BY_ENGINE = None
+
+
 def test_host_keys_are_only_read_again_for_a_new_instance() -> None:
     provider = HostKeysProvider()
     old = {"instance_id": "ins-1", "node": _NODE, "private_key": "k", "host_keys": ["x"]}
@@ -127,13 +131,10 @@ def test_host_keys_are_only_read_again_for_a_new_instance() -> None:
         provider.diff("iam-a", old, {**old, "private_key": "another", "node": {**_NODE, "user": "u"}}).changes is False
     )
     new = provider.diff("iam-a", old, {**old, "instance_id": "ins-2"})
-    assert (new.changes, new.replaces) == (True, [])
+    assert (new.changes, new.replaces) == (_COMPARED_BY_ENGINE, [])
     # In the preview of a replacement, inputs that depend on the instance are unknown.
-    assert provider.diff("iam-a", old, {**old, "instance_id": object(), "node": object()}).changes is True
-
-
-# The engine compares the inputs, and a preview shows only what differs (components/input_diff.py).
-_COMPARED_BY_ENGINE = None
+    unknown = {**old, "instance_id": object(), "node": object()}
+    assert provider.diff("iam-a", old, unknown).changes is _COMPARED_BY_ENGINE
 
 
 def _rollout_inputs() -> dict[str, Any]:
@@ -162,8 +163,20 @@ def test_a_removed_node_is_distinguished_from_a_replaced_node() -> None:
 
 def test_drift_found_by_a_refresh_runs_the_rollout() -> None:
     inputs = _rollout_inputs()
-    old = {**inputs, "revision": "r", "drift": {"iam-a": ["/etc/nginx/nginx.conf: content differs"]}}
-    assert RolloutProvider().diff("x", old, inputs).changes is True
+    drift = {"iam-a": ["/etc/nginx/nginx.conf: content differs"]}
+    read = refreshed("x", {**inputs, "revision": "r", "drift": {}, "incomplete": []}, drift)
+    assert RolloutProvider().diff("x", read.outs or {}, inputs).changes is _COMPARED_BY_ENGINE
+    # The drift is the only difference that the engine finds and shows.
+    assert read.inputs == {**inputs, "drift": drift}
+    # The engine compares the result of a second refresh with these inputs: the drift lasts.
+    assert RolloutProvider().diff("x", read.outs or {}, read.inputs or {}).changes is True
+
+
+def test_a_refresh_without_drift_changes_no_input_and_ends_an_earlier_drift() -> None:
+    inputs = _rollout_inputs()
+    read = refreshed("x", {**inputs, "revision": "r", "drift": {"iam-a": ["x"]}, "incomplete": []}, {})
+    assert (read.inputs, (read.outs or {})["drift"]) == (inputs, {})
+    assert RolloutProvider().diff("x", read.outs or {}, inputs).changes is False
 
 
 def test_a_node_that_a_rollout_has_skipped_is_completed_by_the_next_run() -> None:

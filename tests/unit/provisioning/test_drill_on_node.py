@@ -23,10 +23,13 @@ def test_the_journal_has_time_unit_and_text_and_no_requests_of_the_services() ->
         asked.append(argv)
         return Result(0, "\n".join(lines), "")
 
-    assert journal(Node(runner=run), since=1000.0) == [
-        [1000.25, "keepalived", "(VI_1) Entering MASTER STATE"],
-        [1000.5, "nginx", "Stopped nginx.service"],
-    ]
+    assert journal(Node(runner=run, wall_clock=lambda: 1010.0), for_s=9.0) == {
+        "at": 1010.0,
+        "lines": [
+            [1000.25, "keepalived", "(VI_1) Entering MASTER STATE"],
+            [1000.5, "nginx", "Stopped nginx.service"],
+        ],
+    }
     (argv,) = asked
     assert "--since=@1000.000" in argv
     assert "UNIT=iam-apiserver.service" in argv
@@ -35,4 +38,5 @@ def test_the_journal_has_time_unit_and_text_and_no_requests_of_the_services() ->
 
 def test_a_script_returns_when_it_began_and_how_it_ended() -> None:
     done = run_script(Node(wall_clock=lambda: 1000.0), script="echo out; echo err >&2; exit 3", deadline_s=5)
+    assert 0 < done.pop("took_s") < 5
     assert done == {"at": 1000.0, "code": 3, "out": "out\nerr"}

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioning.programs.event_recorder import Fifo
 from provisioning.programs.health_daemon import files
-from provisioning.programs.health_daemon.events import Events
 from provisioning.programs.health_daemon.judgement import Server, Tracker, Verdict, servers_out
 from provisioning.programs.health_daemon.probes import NGINX_REQUEST, PEER_REQUEST, Prober, Target
 
@@ -106,6 +104,26 @@ def test_a_fault_stays_while_the_peer_is_slow_and_ends_when_it_fails() -> None:
     assert [judged.value(lowered=0, now=now) for now in (1.3, 1.5)] == [FAULT, FAULT]
     peer.fail(1.4)
     assert judged.value(lowered=0, now=1.7) == 0
+
+
+def test_a_boot_is_over_after_30_s_although_nginx_has_never_answered() -> None:
+    """Its failure is an event then, and a restart of the daemon is no boot."""
+    judged = verdict(nginx=False, peer_ok_at=-1, boot_until=30)
+    assert [(judged.value(lowered=0, now=now), judged.boot_until) for now in (29.9, 30.0)] == [(FAULT, 30), (0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"), [("", FAULT), ("Connection refused", 0), ("answered with status 404", 0)]
+)
+def test_a_fault_outlasts_a_restart_of_the_daemon_until_it_has_seen_the_peer(seen: str, expected: int) -> None:
+    own, peer = Tracker(0.25), Tracker(0.25, failing=True)
+    own.fail(0.0)
+    judged = Verdict(own, [peer], FAULT, prompt_s=0.15)
+    judged.keep_fault()
+    peer.started(1.0)
+    assert judged.value(lowered=0, now=1.002) == FAULT, "the answer is on its way"
+    peer.answered(1.0, ok=not seen, seen=seen)
+    assert judged.value(lowered=0, now=1.01) == expected
 
 
 def test_a_full_disk_lowers_the_priority_and_a_fault_overrides_it() -> None:
@@ -238,23 +256,3 @@ def test_a_value_is_written_in_place_so_that_a_full_file_system_cannot_empty_the
     number = path.stat().st_ino
     files.write(str(path), "0")
     assert (path.read_text().split(), path.stat().st_ino, path.stat().st_size) == (["0"], number, 32)
-
-
-def test_events_without_a_recorder_are_dropped(tmp_path: Path) -> None:
-    Events(str(tmp_path / "missing")).judge("nginx", failing=True)
-
-
-def test_a_failure_is_reported_once_and_services_of_a_silent_host_are_not(tmp_path: Path) -> None:
-    fifo = Fifo(str(tmp_path / "events"))
-    events, host = Events(str(tmp_path / "events")), Tracker(0.25)
-    for failing in (False, True, True, False, False):
-        events.judge("iam-apiserver at 10.0.4.21:8080", failing=failing, seen="Connection refused", host=host)
-    host.fail(0.0)
-    events.judge("iam-apiserver at 10.0.4.21:8080", failing=True, host=host)
-    host.forget()
-    events.judge("iam-apiserver at 10.0.4.21:8080", failing=True, host=host)  # its host is back before it
-    events.judge("iam-apiserver at 10.0.4.21:8080", failing=False, host=host)
-    assert fifo.lines() == [
-        'HEALTH "iam-apiserver at 10.0.4.21:8080" failed Connection refused',
-        'HEALTH "iam-apiserver at 10.0.4.21:8080" healthy',
-    ]

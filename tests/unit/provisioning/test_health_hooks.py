@@ -100,6 +100,24 @@ def test_a_daemon_that_worked_changes_nothing_at_its_end(hooks: Hooks) -> None:
     assert not (hooks.run_directory / "probed").exists()
 
 
+@pytest.mark.parametrize(
+    ("result", "worked", "left"),
+    [
+        pytest.param("success", True, False, id="stopped on request"),
+        pytest.param("exit-code", False, False, id="it cannot start"),
+        pytest.param("watchdog", True, True, id="it starts again at once, and judges them"),
+    ],
+)
+def test_a_daemon_that_stays_away_does_not_leave_its_judgements_to_nginx(
+    hooks: Hooks, result: str, *, worked: bool, left: bool
+) -> None:
+    """With `database-away` nginx would answer every login with 503, although the database is back."""
+    for name in ("database-away", "out.json", *(["probed"] if worked else [])):
+        hooks.write(name, "[]")
+    hooks.run("health-stopped", SERVICE_RESULT=result)
+    assert [(hooks.run_directory / name).exists() for name in ("database-away", "out.json")] == [left, left]
+
+
 def test_a_daemon_that_cannot_start_lets_a_healthy_peer_become_master(hooks: Hooks) -> None:
     hooks.run("health-stopped", SERVICE_RESULT="exit-code")
     assert hooks.value() == "-10"

@@ -154,7 +154,13 @@ def test_the_command_for_a_full_disk_counts_the_files_of_an_overlay() -> None:
         pytest.param(
             {"run/tandem/nginx": "-254"}, {}, "fail VRRP: FAULT: nginx does not respond", id="in FAULT"
         ),
-        pytest.param({"run/tandem/drain-VI_1": "-10"}, {}, "fail VRRP: drained by a rollout", id="drained"),
+        pytest.param(
+            {"run/tandem/drain-VI_1": "-10", "run/tandem/agent.zip": "the program of the timer"}, {},
+            "fail VRRP: drained by a rollout or an interrupted switchover", id="drained",
+        ),
+        pytest.param(
+            {"run/tandem/drain-VI_1": "-10"}, {}, "warning VRRP: drained by `tandem switchover`", id="by a switchover"
+        ),
         pytest.param(
             {"run/tandem/drain-VI_1": "-10", "run/tandem/kept-out.json": '{"node": "iam-a", "until": 8200}'}, {},
             "warning VRRP: drained by `tandem drain`", id="drained by an operator",

@@ -341,8 +341,61 @@ def test_the_queue_of_a_removed_receiver_is_deleted(tmp_path: Path) -> None:
     lab = Lab(tmp_path, [webhook("http://127.0.0.1:9/", "old")])
     write_event(lab.events, 1)
     distribute(lab.events, lab.channels)
-    make_channels({"receivers": [webhook("http://127.0.0.1:9/", "new")]}, lab.queues, lab.reported.append)
+    make_channels({"receivers": [webhook("http://127.0.0.1:9/other", "new")]}, lab.queues, lab.reported.append)
     assert [folder.name for folder in lab.queues.iterdir()] == ["new"]
+
+
+def waiting(lab: Lab) -> dict[str, list[str]]:
+    return {folder.name: sorted(path.stem for path in folder.glob("*.json")) for folder in sorted(lab.queues.iterdir())}
+
+
+def test_the_queue_of_a_receiver_follows_it_to_another_name(tmp_path: Path) -> None:
+    """Without webhooks[0], webhooks[1] has its name; what waited for the one must not be sent to the other."""
+    urls = [f"http://127.0.0.1:9/{name}" for name in "abc"]
+    lab = Lab(tmp_path, [webhook(url, f"webhooks-{number}") for number, url in enumerate(urls)])
+    for number in range(3):
+        write_event(lab.queues / f"webhooks-{number}", number)
+
+    def restart(*names: str) -> dict[str, list[str]]:
+        given = [webhook(f"http://127.0.0.1:9/{name}", f"webhooks-{number}") for number, name in enumerate(names)]
+        make_channels({"receivers": given}, lab.queues, lab.reported.append)
+        return {name: [each[-1] for each in found] for name, found in waiting(lab).items()}
+
+    assert restart("a", "b", "c") == {"webhooks-0": ["0"], "webhooks-1": ["1"], "webhooks-2": ["2"]}
+    assert restart("c", "b", "a") == {"webhooks-0": ["2"], "webhooks-1": ["1"], "webhooks-2": ["0"]}
+    assert restart("b", "a") == {"webhooks-0": ["1"], "webhooks-1": ["0"]}
+    assert restart("b", "corrected") == {"webhooks-0": ["1"], "webhooks-1": ["0"]}
+    assert restart("corrected") == {"webhooks-0": ["0"]}
+    assert "127.0.0.1" not in (lab.queues / "webhooks-0/.receiver").read_text(), "its URL is a secret"
+
+
+def test_an_event_that_cannot_be_put_into_all_queues_is_sent_once(tmp_path: Path, receiver: HttpReceiver) -> None:
+    """As with a full disk, on which the folder of a long queue cannot grow."""
+    lab = Lab(tmp_path, [webhook(receiver.url), webhook("http://127.0.0.1:9/", "webhook-1")])
+    (lab.queues / "webhook-1/.receiver").unlink()
+    (lab.queues / "webhook-1").rmdir()
+    (lab.queues / "webhook-1").write_text("not a folder")
+    lab.start()
+    for number in (1, 2):
+        write_event(lab.events, number)
+    time.sleep(1.2)
+    assert receiver.sequences == []
+    (lab.queues / "webhook-1").unlink()
+    wait_until(lambda: receiver.sequences == [1, 2])
+    lab.stop()
+    assert waiting(lab) == {"webhook-0": [], "webhook-1": [f"{number:012d}" for number in (1, 2)]}
+    assert receiver.sequences == [1, 2]
+    assert not list(lab.queues.glob("*/*.new"))
+
+
+def test_a_long_text_is_cut_because_a_refused_message_would_stop_all_later_ones(receiver: HttpReceiver) -> None:
+    """WeCom accepts 2048 bytes, DingTalk and Feishu more."""
+    given = {"name": "wecom", "kind": "wecom", "url": receiver.url}
+    send(given, seen="证书" * 3000)
+    send(given, state="unreadable", seen="\ufffd" * 2000)
+    texts = [body["text"]["content"] for _, _, body in receiver.requests]
+    assert [len(text.encode()) <= 2048 for text in texts] == [True, True]
+    assert texts[0].startswith("[iam] iam-a is master of 10.0.4.99 (before: BACKUP)\n2026-11-27T15:04:05")
 
 
 def test_a_first_receiver_gets_no_events_from_before_it_was_set(tmp_path: Path) -> None:
@@ -451,7 +504,7 @@ def test_a_mail_says_what_happened_and_has_an_id_of_its_event() -> None:
     head, _, body = mail.partition("\r\n\r\n")
     assert "Subject: [iam] iam-a is master of 10.0.4.99 (before: BACKUP)" in head
     assert "To: ops@example.com, dev@example.com" in head
-    assert "Message-ID: <17.iam-a.iam@tandem.invalid>" in head
+    assert "Message-ID: <17.202611271504051234560000.iam-a.iam@tandem.invalid>" in head, "with the time"
     assert "3 probes failed" in body
 
 
