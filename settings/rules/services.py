@@ -112,7 +112,7 @@ def check_bucket_has_a_key(data: DataSettings, credentials: CredentialsSettings)
 
 def check_bucket_is_reached_privately(data: DataSettings, region: str) -> Iterator[Problem]:
     bucket = data.backup.bucket
-    # Inside a VPC the name of COS in the same region is a private address (document 436/31315).
+    # Assumed: inside a VPC the name of COS in the same region resolves to a private address. No page was found.
     if bucket is None or urlsplit(bucket.endpoint).hostname == f"cos.{region}.myqcloud.com":
         return
     if crosses_the_internet_unencrypted(bucket.endpoint):

@@ -32,5 +32,5 @@ def test_a_drill_on_a_real_stack_says_how_many_faults_it_inflicts_and_needs_the_
 
 def test_a_drill_without_a_terminal_inflicts_nothing() -> None:
     done = CliRunner().invoke(APP, ["nginx-stop", "--stack", "prod"], input="")
-    assert isinstance(done.exception, SystemExit), "typer aborts"
-    assert done.exit_code == 1
+    assert isinstance(done.exception, OperationError)
+    assert str(done.exception) == "the name was not given; nothing was done"
