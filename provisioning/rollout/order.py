@@ -52,6 +52,13 @@ def divide(plan: Plan, *, together: Collection[str] = ()) -> Parts:
     )
 
 
+def without_after_all(plan: Plan) -> Plan:
+    """The plan without the steps that come after all nodes."""
+    return dataclasses.replace(
+        plan, commit=tuple(step for step in plan.commit if step.item.turn() is not Turn.AFTER_ALL)
+    )
+
+
 def without_pending(plan: Plan, unit: str) -> Plan:
     """The plan after another part has performed the pending actions of the unit."""
     return dataclasses.replace(plan, pending=tuple(action for action in plan.pending if unit not in action.split()))

@@ -691,6 +691,17 @@ def test_keepalived_does_not_change_while_an_eligible_node_is_unreachable(group:
     assert states(group) == before
 
 
+def test_no_node_is_skipped_while_the_deployment_key_is_rotated(group: FakeGroup) -> None:
+    """The next run would know the new key only, and the node would refuse it for good."""
+    deploy(group, "1")
+    before = states(group)
+    group.unreachable = {"iam-b"}
+    group.inventory = replace(group.inventory, other_private_key="the old key")
+    with pytest.raises(UnreachableError, match="the deployment key cannot change without this node"):
+        deploy_without(group, "2")
+    assert states(group) == before
+
+
 def test_a_group_without_a_reachable_eligible_node_is_not_skipped(group: FakeGroup) -> None:
     group.unreachable = {"iam-a", "iam-b"}
     with pytest.raises(UnreachableError, match="no eligible node can be reached"):
