@@ -76,6 +76,11 @@ def _copy(source: Path, target: Path) -> None:
     os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
 
 
+def is_repair(journal: dict[str, Any]) -> bool:
+    """Whether a journal leads back to its own version: it belongs to a repair, or to the last part of a rollout."""
+    return bool(journal["base"]) and journal["base"]["revision"] == journal["revision"]
+
+
 def activate(node: Node) -> None:
     """Make the journal of the staged candidates valid. Called by the commit before its first change."""
     with contextlib.suppress(FileNotFoundError):

@@ -17,6 +17,7 @@ from .systemd import (
     bring_up,
     catch_up,
     disable,
+    merge,
     read_pending,
     read_unit_files,
     reset_crashes,
@@ -53,9 +54,12 @@ def roll_back(node: Node) -> list[str]:
 
 def revert(node: Node, *, revision: str) -> list[str]:
     """Return from this revision, which has passed its health gates, to the previous one."""
-    kept = node.read_json(previous.PREVIOUS, None)
-    if node.read_json(previous.UNDO, None) is None and kept and kept["revision"] == revision:
+    kept, undo = node.read_json(previous.PREVIOUS, None), node.read_json(previous.UNDO, None)
+    if kept and kept["revision"] == revision and (undo is None or previous.is_repair(undo)):
         node.before("revert")
+        if undo is not None:  # it has restored files of both versions, and may have stopped units of the previous one
+            kept["units"] = {**undo["units"], **kept["units"]}
+            node.write_json(previous.PREVIOUS, {**kept, "actions": merge(kept["actions"], undo["actions"])})
         node.state_path(previous.PREVIOUS).replace(node.state_path(previous.UNDO))
     return roll_back(node)
 

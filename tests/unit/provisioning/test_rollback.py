@@ -508,6 +508,38 @@ def test_a_repair_of_drift_keeps_the_way_back_to_the_previous_version(group: Fak
     assert states(group) == before
 
 
+def interrupt_a_repair(group: FakeGroup, name: str) -> None:
+    """Change a file on iam-b by hand, and cut the power after its repair, before the health gates have passed."""
+    (group.systems["iam-b"].root / "etc/nginx/nginx.conf").write_text("by hand\n")
+
+    def cut(node: str, effect: str) -> None:
+        if (node, effect) == ("iam-b", "accept"):
+            raise PowerCutError
+
+    group.before_effect = cut
+    with pytest.raises(PowerCutError):
+        deploy(group, name)
+    group.before_effect = lambda _node, _effect: None
+    group.tick(200)
+
+
+def test_a_rollback_after_an_interrupted_repair_returns_to_the_previous_version(group: FakeGroup) -> None:
+    deploy(group, "1")
+    before = states(group)
+    newer = deploy(group, "2").revision
+    interrupt_a_repair(group, "2")
+    assert go_back(group) == newer
+    assert states(group) == before
+
+
+def test_an_interrupted_repair_is_no_way_back_without_a_previous_version(group: FakeGroup) -> None:
+    deploy(group, "1")
+    interrupt_a_repair(group, "1")
+    with pytest.raises(ProvisioningError, match="there is no previous version to return to; nothing was changed"):
+        go_back(group)
+    deploy(group, "1")
+
+
 def test_an_invalid_candidate_keeps_the_way_back_to_the_previous_version(group: FakeGroup) -> None:
     deploy(group, "1")
     before = states(group)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from provisioning_fakes import ME, MY_GROUP, FakeGroup, FakeSystem
+from provisioning_fakes import ME, MY_GROUP, FakeGroup, FakeSystem, PowerCutError
 
 from provisioning.agent.node import Result
 from provisioning.errors import CandidateError, GateError, NodeError
@@ -19,6 +19,7 @@ from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
 from provisioning.manifest import Manifest
 from provisioning.rollout.drift import drift
+from provisioning.rollout.rollback import roll_back
 from provisioning.rollout.rollout import RolloutResult, roll_out
 from settings.rollout import Unreachable
 
@@ -215,6 +216,24 @@ def test_a_unit_that_cannot_be_stopped_after_all_nodes_is_rolled_back(tmp_path: 
         group.deploy(NODES, user=user, old=False)
     assert group.systems["iam-a"].units["old"] == "active"
     assert group.systems["iam-a"].loaded["iam"][CONF] == f"{user}\n"
+
+
+def test_a_rollback_starts_what_an_interrupted_last_part_has_stopped(tmp_path: Path) -> None:
+    """The node has accepted the version by then, so it has two ways back."""
+    group = Group(tmp_path, "iam-b", NODES)
+
+    def cut(node: str, effect: str) -> None:
+        if (node, effect) == ("iam-a", "accept") and group.systems["iam-a"].units["old"] == "inactive":
+            raise PowerCutError
+
+    group.before_effect = cut
+    with pytest.raises(PowerCutError):
+        group.deploy(NODES, database="2", old=False)
+    group.before_effect = lambda _node, _effect: None
+    group.tick(200)
+    roll_back(group.inventory, {}, group.reported.append, group.connect)
+    assert (database_of(group), group.systems["iam-a"].units["old"]) == ("1", "active")
+    assert drift(group.inventory, manifests(NODES), {}, connect=group.connect) == {}
 
 
 def test_a_part_that_is_rejected_after_others_were_committed_does_not_claim_that_nothing_was_changed(
