@@ -67,12 +67,14 @@ def without_pending(plan: Plan, unit: str) -> Plan:
 def _part(plan: Plan, steps: Iterable[Step]) -> Plan:
     steps = tuple(steps)
     paths = [candidate.path for step in steps for candidate in step.item.candidates()]
+    actions = tuple(dict.fromkeys(action for step in steps for action in step.item.unit_actions()))
     return Plan(
         node=plan.node,
         commit=steps,
         record=plan.record,
         checks=tuple(check for check in plan.checks if check.sees(paths)),
-        unit_actions=tuple(dict.fromkeys(action for step in steps for action in step.item.unit_actions())),
+        unit_actions=actions,
+        postponed=tuple(action for action in plan.pending if action not in actions),
     )
 
 

@@ -70,7 +70,8 @@ def change_vrrp(
         for name in stopped:
             if keeper is not None and name in holders:
                 _move(by_name[name], by_name[keeper.name], inventory.virtual_ips, confirm, report)
-            off = Plan(name, commit=(Step(Unit(UNIT, enabled=False, running=False), "must be stopped"),))
+            step = Step(Unit(UNIT, enabled=False, running=False), "must be stopped")
+            off = Plan(name, commit=(step,), postponed=by_name[name].plan.postponed)
             commit_part(by_name[name], off, version, token, deadline_s=COMMIT_S)
         if keeper is not None:
             report(
