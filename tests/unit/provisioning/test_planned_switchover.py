@@ -85,6 +85,14 @@ def test_a_switchover_to_a_node_that_does_not_serve_is_refused(lab: Lab) -> None
     assert lab.is_as_before()
 
 
+def test_nothing_is_released_if_no_node_serves(lab: Lab) -> None:
+    lab.group.silent |= {("iam-a", "/healthz"), ("iam-b", "/healthz")}
+    with pytest.raises(SwitchoverError, match=r"iam-a cannot release 10\.0\.4\.99: no other node serves"):
+        switch_over(lab.changes, "iam-b")
+    assert lab.group.systems["iam-a"].addresses == {VIP}
+    assert lab.is_as_before()
+
+
 def test_with_preemption_the_node_stays_drained_until_the_switch_back(tmp_path: Path) -> None:
     lab = Lab(tmp_path)
     prefer(lab, {"iam-a": [VIP]})

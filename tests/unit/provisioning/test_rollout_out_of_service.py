@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from provisioning_fakes import ME, MY_GROUP, FakeGroup, PowerCutError
+from provisioning_fakes import ME, MY_GROUP, SWITCHOVER, FakeGroup, PowerCutError
 
 from provisioning.agent.put_back_timer import AFTER_S
 from provisioning.errors import SwitchoverError
@@ -127,3 +128,47 @@ def test_a_broken_node_is_repaired_before_the_last_one_that_serves(lab: Lab) -> 
     lab.group.held_by("iam-a")  # usually the master is the last
     lab.deploy(2)
     assert lab.restarts() == ["iam-a: restart iam-apiserver", "iam-b: restart iam-apiserver"]
+
+
+def break_nginx(group: FakeGroup) -> None:
+    """Stop nginx on all nodes; a start repairs it."""
+    for name, system in group.systems.items():
+        system.units["nginx"] = "failed"
+        group.silent.add((name, "/healthz"))
+
+    def serve(node: str, effect: str) -> None:
+        if effect == "start nginx":
+            group.silent.discard((node, "/healthz"))
+        if effect == "drain":
+            peer = next(name for name in group.systems if name != node)
+            assert not any(name == peer for name, _ in group.silent), "nothing is released that no peer can take"
+            for address in group.inventory.virtual_ips:
+                group.held_by(peer, address)
+
+    group.before_effect = serve
+
+
+@pytest.mark.parametrize("holders", [("iam-a", "iam-a"), ("iam-a", "iam-b")], ids=["one master", "dual-master"])
+def test_a_group_that_does_not_serve_at_all_is_repaired(tmp_path: Path, holders: tuple[str, str]) -> None:
+    group = FakeGroup(tmp_path)
+    group.inventory = replace(group.inventory, virtual_ips=("10.0.4.98", "10.0.4.99"))
+    routers = {"VI_1": ["10.0.4.98"], "VI_2": ["10.0.4.99"]}
+    for system in group.systems.values():
+        (system.root / "etc/tandem/switchover.json").write_text(json.dumps({**SWITCHOVER, "routers": routers}))
+
+    def deploy() -> None:
+        of = {
+            node.name: Manifest(
+                node.name,
+                (Unit("nginx"), Unit("keepalived"), Gate("nginx", f"http://{node.private_address}/healthz")),
+            )
+            for node in group.inventory.nodes
+        }
+        roll_out(group.inventory, of, {}, connect=group.connect)
+
+    deploy()
+    for holder, address in zip(holders, group.inventory.virtual_ips, strict=True):
+        group.held_by(holder, address)
+    break_nginx(group)
+    deploy()
+    assert {system.units["nginx"] for system in group.systems.values()} == {"active"}
