@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import urlsplit
 
-from provisioning.errors import CandidateError, GateError, NodeError, ProvisioningError
+from provisioning.errors import CandidateError, GateError, ProvisioningError
 from provisioning.facts import Facts
 from provisioning.health.results import count
 from provisioning.inventory import Inventory, RemoteNode
@@ -132,7 +132,7 @@ def commit_all(
         try:
             around = make_surroundings(inventory, change, changes, report, confirm)
             changed[change.node.name] = change_one(around, change, commit, masters=masters)
-        except (GateError, NodeError) as error:
+        except ProvisioningError as error:
             earlier = f" ({', '.join(changed)} changed before it)" if changed else ""
             error.message += f"; the rollout stopped there{earlier}"
             raise

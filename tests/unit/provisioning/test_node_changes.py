@@ -297,7 +297,7 @@ def test_the_only_node_that_serves_is_not_taken_out(lab: Lab, silent: str, lost:
     lab.group.silent.add(("iam-b", silent))
     with pytest.raises(SwitchoverError) as caught:
         take_out_node(lab.changes, "iam-a")
-    message = f"iam-a cannot be taken out of service: no other node serves {lost}; nothing was changed"
+    message = f"iam-a cannot be taken out of service: no other node serves {lost}; it was not changed"
     assert message in str(caught.value)
     assert "iam-b: " in str(caught.value)
     assert sorted(lab.effects) == ["iam-a: lock", "iam-b: lock"]

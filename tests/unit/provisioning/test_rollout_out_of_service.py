@@ -114,6 +114,21 @@ def test_the_last_instance_that_serves_is_not_restarted(lab: Lab) -> None:
     assert lab.upstreams("iam-b") == UPSTREAMS
 
 
+def test_a_refusal_after_the_first_node_says_what_was_changed(lab: Lab) -> None:
+    def crash_later(node: str, effect: str) -> None:
+        if (node, effect) == ("iam-b", "accept"):
+            lab.group.silent.add(("iam-b", ":8080"))
+
+    lab.group.before_effect = crash_later
+    lab.group.held_by("iam-a")
+    with pytest.raises(SwitchoverError) as caught:
+        lab.deploy(2)
+    assert caught.value.message == (
+        "iam-a cannot be taken out of service: no other node serves iam-apiserver; it was not changed; the rollout "
+        "stopped there (iam-b changed before it)"
+    )
+
+
 def test_a_broken_node_is_repaired_before_the_last_one_that_serves(lab: Lab) -> None:
     lab.group.silent.add(("iam-a", ":8080"))
 
