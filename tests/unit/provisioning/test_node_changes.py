@@ -457,6 +457,18 @@ def test_a_node_with_another_host_key_is_not_merely_unreachable(lab: Lab) -> Non
     assert lab.effects == []
 
 
+def test_a_unit_that_does_not_start_again_keeps_no_other_unit_stopped(lab: Lab) -> None:
+    """After a change that the cloud has refused, the node is as before, but for the unit that failed."""
+    system = lab.group.systems["iam-a"]
+    retire(lab.changes, "iam-a")
+    system.fails = lambda verb, unit: (verb, unit) == ("start", "mariadb")
+    with pytest.raises(NodeError, match="systemctl start mariadb failed"):
+        resume_node(lab.changes, "iam-a")
+    assert {unit for unit, state in system.units.items() if state == "active"} == {
+        "iam-apiserver", "nginx", "keepalived",
+    }  # fmt: skip
+
+
 def test_a_node_whose_units_neither_stop_nor_start_is_reported_by_its_first_error(lab: Lab) -> None:
     system = lab.group.systems["iam-a"]
     system.fails = lambda verb, unit: (verb, unit) in {("stop", "mariadb"), ("start", "nginx")}
