@@ -91,7 +91,7 @@ def commit_staged(
 ) -> tuple[str, ...]:
     """Commit the part that was staged last, then wait for the health gates. Returns the changes made."""
     waits = [gate_operation(gate, token) for gate in gates]
-    deadline_s += sum(wait["deadline_s"] for wait in waits)
+    deadline_s += sum(wait["deadline_s"] for wait in waits) + _commit_s(plan)
     return tuple(change.connection.call([commit_operation(plan), *waits], token=token, deadline_s=deadline_s)[0])
 
 
@@ -276,8 +276,12 @@ def _commit(change: NodeChange, token: str, accept: Version | None) -> tuple[str
         {"do": "reset_restarts", "units": [unit for item in change.items for unit in item.units()]},
         *([accept_operation(accept, change.items)] if accept else []),
     ]
-    deadline_s = 600.0 + sum(gate["deadline_s"] for gate in gates)
+    deadline_s = 600.0 + sum(gate["deadline_s"] for gate in gates) + _commit_s(change.plan)
     return tuple(change.connection.call(operations, token=token, deadline_s=deadline_s)[0])
+
+
+def _commit_s(plan: Plan) -> float:
+    return sum(step.item.commit_s() for step in plan.commit)
 
 
 def report_plans(changes: Sequence[NodeChange], report: Callable[[str], None]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from provisioning_fakes import FakeGroup, FakeSystem
 
+from provisioning.agent.kinds.database import RESTORE_DEADLINE_S
 from provisioning.change_lock import locked
 from provisioning.errors import LostDataError
 from provisioning.kinds.base import Item
@@ -150,6 +151,19 @@ def test_a_rebuilt_second_node_gets_the_record_again(group: FakeGroup) -> None:
     new_node(group, "iam-b", disk=None)
     deploy(group)
     assert record(group, "iam-b") == {"database": "iam", "node": "iam-a"}
+
+
+@pytest.mark.parametrize("master", ["", "iam-b"], ids=["nothing serves", "the group serves"])
+def test_the_call_that_restores_a_large_database_waits_for_it(group: FakeGroup, master: str) -> None:
+    group.held_by(master)
+    deploy(group)
+    waits = [
+        deadline_s
+        for connection in group.connections
+        for names, deadline_s in zip(connection.calls, connection.deadlines, strict=True)
+        if connection.node.name == "iam-a" and "commit" in names
+    ]
+    assert max(waits) > RESTORE_DEADLINE_S, "the agent waits this long for the backup program"
 
 
 def test_the_decision_to_start_empty_is_valid_for_one_rollout(group: FakeGroup) -> None:
