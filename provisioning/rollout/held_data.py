@@ -104,10 +104,15 @@ def _remember(changes: Sequence[NodeChange], record: Record, token: str) -> None
     in_parallel(missing, lambda change: change.connection.call([operation], token=token))
 
 
+def read_record(connections: Sequence[Connection]) -> Record | None:
+    """The record of any of these nodes."""
+    asked = in_parallel(connections, lambda connection: connection.call([question((), ())])[0])
+    return next((answer["held_data"] for answer in asked if answer["held_data"]), None)
+
+
 def decide(connections: Sequence[Connection], replacement: str, token: str) -> None:
     """Record what the next rollout puts in the place of the lost data: the name of a backup, or "empty"."""
-    asked = in_parallel(connections, lambda connection: connection.call([question((), ())])[0])
-    record = next((answer["held_data"] for answer in asked if answer["held_data"]), None)
+    record = read_record(connections)
     if record is None:
         raise LostDataError(
             "no node has a record that a database has held data; `tandem up` creates the database",
