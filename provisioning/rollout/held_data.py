@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from provisioning.backups import describe_backups, list_backups
-from provisioning.errors import CandidateError, LostDataError
+from provisioning.errors import CandidateError, LostDataError, ProvisioningError
 from provisioning.facts import question
 from provisioning.kinds.database import Database
 from provisioning.kinds.file_system import FileSystem
@@ -42,16 +42,20 @@ def refuse(changes: Sequence[NodeChange]) -> None:
 
 
 def explain(error: LostDataError, connections: Sequence[Connection]) -> LostDataError:
-    """The same error with the backups that can be restored, and what to do."""
-    backups = describe_backups(list_backups(connections))
-    seen = "\n".join(["backups:", *(f"  {line}" for line in backups)]) if backups else "there is no backup on the nodes"
-    return LostDataError(
-        f"{error.message}, but a database of this group has held data; no database was created",
-        seen=seen,
-        look_at="`tandem restore` (the newest backup), `tandem restore --at TIME`, or `tandem restore --empty` to "
+    """The error with the backups that can be restored, and what to do."""
+    error.message += ", but a database of this group has held data; no database was created"
+    try:
+        backups = describe_backups(list_backups(connections))
+        found = ["backups:", *(f"  {line}" for line in backups)] if backups else ["there is no backup on the nodes"]
+    except ProvisioningError as failed:
+        found = [f"the backups cannot be listed: {failed.message}"]
+    error.seen = "\n".join(found)
+    error.look_at = (
+        "`tandem restore` (the newest backup), `tandem restore --at TIME`, or `tandem restore --empty` to "
         "start without the data; then `tandem up`. If a disk with the data exists, attach it instead "
-        "(docs/operations.md)",
+        "(docs/operations.md)"
     )
+    return error
 
 
 def _losses(change: NodeChange) -> Iterator[str]:

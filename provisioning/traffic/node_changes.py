@@ -99,14 +99,14 @@ def retire(group: Group, name: str) -> list[str]:
 def retired(group: Group, names: Sequence[str]) -> Generator[None]:
     """Retire nodes while a rollout removes them from the group, before the others drop them as VRRP peers.
 
-    They are resumed if the rollout fails before its commit began. Later, a peer may have dropped them: with their
-    keepalived two nodes could hold the virtual IP. Raises ProvisioningError.
+    They are resumed if the rollout fails before its commit began. Later, or after an earlier run that has stopped them,
+    a peer may have dropped them: with their keepalived two nodes could hold the virtual IP. Raises ProvisioningError.
     """
     stopped: list[str] = []
     try:
         for name in names:
-            retire(group, name)
-            stopped.append(name)
+            # Without a unit that ran, an earlier run has stopped the node, or it cannot be reached.
+            stopped += [name] if retire(group, name) else []
         yield
     except ProvisioningError as error:
         for name in stopped:

@@ -10,7 +10,7 @@ from provisioning_fakes import FakeGroup, FakeSystem
 
 from provisioning.agent.kinds.database import RESTORE_DEADLINE_S
 from provisioning.change_lock import locked
-from provisioning.errors import LostDataError
+from provisioning.errors import LostDataError, UnreachableError
 from provisioning.kinds.base import Item
 from provisioning.kinds.database import Database
 from provisioning.kinds.file_system import FileSystem
@@ -96,6 +96,20 @@ def test_a_blank_disk_in_the_place_of_the_data_stops_the_rollout(group: FakeGrou
     assert system.log == []
 
 
+def test_a_loss_is_reported_also_if_a_node_cannot_list_its_backups(group: FakeGroup) -> None:
+    deploy(group)
+    new_node(group, "iam-a", disk="")
+
+    def cut(node: str, _when: str, names: list[str]) -> None:
+        if node == "iam-b" and "backups" in names:
+            raise UnreachableError("iam-b: the SSH connection broke")
+
+    group.link = cut
+    with pytest.raises(LostDataError) as caught:
+        deploy(group)
+    assert caught.value.seen == "the backups cannot be listed: iam-b: the SSH connection broke"
+
+
 def test_a_disk_that_is_attached_late_is_checked_on_the_node(group: FakeGroup) -> None:
     deploy(group)
     system = new_node(group, "iam-a", disk="")
@@ -121,9 +135,10 @@ def test_another_disk_with_a_file_system_but_without_the_database_stops_the_roll
             system.databases = {}  # an empty server
 
     system.on_command = starts
-    with pytest.raises(LostDataError, match="database iam does not exist"):
+    with pytest.raises(LostDataError, match="database iam does not exist") as caught:
         deploy(group)
     assert system.databases == {}
+    assert caught.value.commit_began, "so a node that the rollout removes stays stopped"
 
 
 @pytest.mark.parametrize("data", [DATA, (*DATA[:2], Database("iam_prod", SCHEMA, VERSION))], ids=["dropped", "renamed"])

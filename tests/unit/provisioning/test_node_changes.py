@@ -432,6 +432,27 @@ def test_a_removed_node_is_resumed_after_any_error_before_the_commit(lab: Lab, e
     assert lab.is_as_before()
 
 
+def test_a_removed_node_that_cannot_be_reached_is_not_waited_for_after_an_error(lab: Lab) -> None:
+    lab.group.held_by("iam-b")
+    lab.group.unreachable = {"iam-a"}
+    for began in (False, True):
+        failed = CandidateError("iam-b: nginx rejected the new configuration")
+        failed.commit_began = began
+        with pytest.raises(CandidateError), retired(lab.changes, ["iam-a"]):
+            raise failed
+    assert lab.reported == [], "it was not stopped, and cannot be started"
+
+
+def test_a_node_that_an_earlier_run_has_stopped_stays_stopped_after_a_second_error(lab: Lab) -> None:
+    """The peer may have dropped it in the first run, also if the second one changes nothing."""
+    for began in (True, False):
+        failed = CandidateError("iam-b: nginx rejected the new configuration")
+        failed.commit_began = began
+        with pytest.raises(CandidateError), retired(lab.changes, ["iam-a"]):
+            raise failed
+    assert set(lab.group.systems["iam-a"].units.values()) == {"inactive"}
+
+
 @pytest.mark.parametrize("error", [UnreachableError, LockedError, CandidateError])
 def test_a_removed_node_stays_stopped_after_an_error_in_the_commit(lab: Lab, error: type[ProvisioningError]) -> None:
     """Its peer may have dropped it: with two keepalived that do not hear each other, both would be master."""
