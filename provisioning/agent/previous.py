@@ -24,6 +24,7 @@ from .upstreams import text_before_leave
 
 UNDO_NEXT, UNDO, PREVIOUS = "undo.next.json", "undo.json", "previous.json"
 REVISION, REJECTED = "revision.json", "rejected.json"
+RECORD = "manifest.json"  # applied.py
 _MAX_REJECTED = 20
 
 
@@ -32,6 +33,7 @@ def keep(node: Node, *, revision: str, serial: int, paths: list[str], units: lis
     journal: dict[str, Any] = node.read_json(UNDO, None) or {
         "id": uuid.uuid4().hex[:12],
         "base": node.read_json(REVISION, None),
+        "record": node.read_json(RECORD, []),
         "existed": {},
         "units": {},
         "actions": [],

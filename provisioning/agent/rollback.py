@@ -9,7 +9,7 @@ import contextlib
 import json
 from typing import Any, NamedTuple
 
-from . import previous
+from . import applied, previous
 from .node import Node, StepError
 from .serving import NODE_FILE
 from .systemd import (
@@ -43,6 +43,7 @@ def roll_back(node: Node) -> list[str]:
         return []
     if missing := previous.missing_targets(node, journal):
         raise StepError("rollback", f"{', '.join(missing)} of the previous version no longer exists")
+    applied.add_again(node, journal.get("record", []))  # earlier releases of Tandem have not kept it
     # Before the first change, so that the next run performs what an interrupted rollback did not.
     add_pending(node, journal["actions"])
     read_unit_files(node)  # a commit that was interrupted may have enabled units that are shown as disabled

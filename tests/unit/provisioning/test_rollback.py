@@ -508,6 +508,34 @@ def test_a_repair_of_drift_keeps_the_way_back_to_the_previous_version(group: Fak
     assert states(group) == before
 
 
+@pytest.mark.parametrize("between", [(), ("1",)], ids=["at once", "after another rollout of the version"])
+def test_a_file_that_a_rollback_has_brought_back_is_removed_again(group: FakeGroup, between: tuple[str, ...]) -> None:
+    """Its removal had ended the record of it, and it is not a file of the distribution."""
+    site = file("/etc/nginx/conf.d/site.conf", "listen 8443\n", "nginx")
+    deploy(group, "1", site)
+    deploy(group, "2")
+    go_back(group)
+    for name in between:
+        deploy(group, name, site)
+    assert (group.systems["iam-a"].root / "etc/nginx/conf.d/site.conf").exists()
+    deploy(group, "3")
+    assert not [name for name, system in group.systems.items() if (system.root / site.path[1:]).exists()]
+    assert site.path not in group.systems["iam-a"].loaded["nginx"]
+
+
+def test_a_file_of_the_distribution_comes_back_after_a_rollback_too(group: FakeGroup) -> None:
+    site = file("/etc/nginx/conf.d/site.conf", "listen 8443\n", "nginx")
+    path = group.systems["iam-a"].root / site.path[1:]
+    path.parent.mkdir(parents=True)
+    path.write_text("of the distribution\n")
+    deploy(group, "1", site)
+    deploy(group, "2")
+    go_back(group)
+    assert path.read_text() == "listen 8443\n"
+    deploy(group, "3")
+    assert path.read_text() == "of the distribution\n"
+
+
 def interrupt_a_repair(group: FakeGroup, name: str) -> None:
     """Change a file on iam-b by hand, and cut the power after its repair, before the health gates have passed."""
     (group.systems["iam-b"].root / "etc/nginx/nginx.conf").write_text("by hand\n")
