@@ -11,7 +11,7 @@ from . import kinds
 from .files import SYSTEMD_FILES, keep_original
 from .node import Node
 from .previous import RECORD, REVISION
-from .systemd import add_pending, read_pending, settle
+from .systemd import add_pending, read_pending, read_unit_files, settle
 
 _REMOVED = "removed.json"  # {"revision": ..., "entries": [...]}: what the current revision has removed
 Entry = dict[str, Any]
@@ -55,6 +55,8 @@ def remove(
     if any(node.at(entry["path"]).exists() for entry in entries if entry.get("path", "").startswith(SYSTEMD_FILES)):
         add_pending(node, ["daemon-reload"])
     _record_removal(node, entries)
+    if any(entry["kind"] in ("unit", "timer") for entry in entries):
+        read_unit_files(node)  # a commit that was interrupted may have enabled units that are shown as disabled
     done: list[str] = []
     for entry in entries:
         named = {key: value for key, value in entry.items() if key != "kind"}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from provisioning_fakes import ME, MY_GROUP, FakeGroup
+from provisioning_fakes import ME, MY_GROUP, FakeGroup, PowerCutError
 
 from provisioning.agent.node import Result
 from provisioning.errors import GateError
@@ -31,6 +31,25 @@ from provisioning.rollout.rollout import roll_out
 
 NGINX = Unit("nginx")
 CONF = File("/etc/nginx/site.conf", "x\n", ME, MY_GROUP, after=(reload("nginx"),))
+
+
+def test_a_unit_that_an_interrupted_run_has_enabled_is_disabled(tmp_path: Path) -> None:
+    """Systemd shows it as disabled until it reads its unit files, which the run was to do at its end."""
+    group = FakeGroup(tmp_path)
+    of: tuple[Item, ...] = (Unit("first"), Unit("second"))
+    deploy(group, *of[:1])
+
+    def cut(_node: str, effect: str) -> None:
+        if effect == "start second":
+            raise PowerCutError
+
+    group.before_effect = cut
+    with pytest.raises(PowerCutError):
+        deploy(group, *of)
+    group.before_effect = lambda _node, _effect: None
+    group.tick(200)
+    deploy(group, *of[:1])
+    assert [system.enabled for system in group.systems.values()] == [{"first"}, {"first"}]
 
 
 @pytest.mark.parametrize(
