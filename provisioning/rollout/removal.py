@@ -11,7 +11,7 @@ from provisioning.plan import remove_operation
 from provisioning.rollout.commit import NodeChange, make_surroundings
 from provisioning.rollout.order import without_after_all
 from provisioning.traffic.havip import Confirm
-from provisioning.traffic.out_of_service import Extent, take_out
+from provisioning.traffic.out_of_service import Extent, put_back_after_failure, take_out
 
 Report = Callable[[str], None]
 _KEEPALIVED = {"kind": "unit", "name": "keepalived"}
@@ -31,7 +31,8 @@ def stop_demoted(
         around = make_surroundings(inventory, change, changes, report, confirm)
         take_out(around, Extent(services=(), ports=(), virtual_ips=True))
         remaining = [entry for entry in change.facts.applied if entry != _KEEPALIVED]
-        change.connection.call([{"do": "remove", "entries": [_KEEPALIVED], "record": remaining}], token=token)
+        with put_back_after_failure(around):
+            change.connection.call([{"do": "remove", "entries": [_KEEPALIVED], "record": remaining}], token=token)
         change.connection.call([{"do": "end_drain"}])  # moves nothing without keepalived; nginx keeps connections again
 
 

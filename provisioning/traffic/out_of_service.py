@@ -70,7 +70,7 @@ def take_out(around: Surroundings, extent: Extent = EVERYTHING) -> tuple[Switcho
     if addresses and extent.stops and not any(peer.can_be_master for peer in states):
         around.report(f"{around.leaving.node.name}: keeps {', '.join(addresses)}, since no node serves")
         addresses = ()
-    with _put_back_after_failure(around):
+    with put_back_after_failure(around):
         leave_upstreams(around, extent.ports)
         if not addresses:
             return ()
@@ -139,7 +139,7 @@ def _kept_out(connection: Connection) -> str:
 
 
 @contextmanager
-def _put_back_after_failure(around: Surroundings) -> Generator[None]:
+def put_back_after_failure(around: Surroundings) -> Generator[None]:
     try:
         yield
     except BaseException:

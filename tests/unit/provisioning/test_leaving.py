@@ -11,7 +11,7 @@ import pytest
 from provisioning_fakes import ME, MY_GROUP, FakeGroup, PowerCutError
 
 from provisioning.agent.node import Result
-from provisioning.errors import GateError
+from provisioning.errors import GateError, NodeError
 from provisioning.kinds.account import Account, password_hash
 from provisioning.kinds.base import Item, reload
 from provisioning.kinds.database import Database
@@ -148,6 +148,18 @@ def test_a_demoted_node_stops_its_units_and_gets_the_files_of_the_distribution_b
     stops = [line for line in system.log if line.startswith(("stop", "start"))]
     assert stops == ["stop keepalived", "start iam-apiserver", "stop clean.timer", "stop nginx"]
     assert deploy(group, *WEB, b=(Unit("iam-apiserver"),)) == {}
+
+
+def test_a_demoted_node_whose_keepalived_does_not_stop_is_put_back(group: FakeGroup) -> None:
+    deploy(group, *WEB)
+    group.held_by("iam-b")
+    group.moves = True
+    system = group.systems["iam-b"]
+    system.fails = lambda verb, unit: (verb, unit) == ("stop", "keepalived")
+    with pytest.raises(NodeError, match="systemctl stop keepalived failed"):
+        deploy(group, *WEB, b=(Unit("iam-apiserver"),))
+    assert (system.root / "run/tandem/drain-VI_1").read_text() == "0\n"
+    assert not system.timers
 
 
 def test_nothing_is_removed_before_all_nodes_have_passed_their_gates(group: FakeGroup) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -386,6 +387,30 @@ def test_a_step_that_fails_leaves_the_group_as_before(lab: Lab, call: str) -> No
     lab.group.link = fail
     with pytest.raises(UnreachableError):
         take_out_node(lab.changes, "iam-a")
+    assert lab.is_as_before()
+
+
+@pytest.mark.parametrize(
+    ("operation", "call"), [(partial(drain_node, seconds=3600), "stay_out"), (demote, "retire"), (retire, "retire")]
+)
+def test_a_node_is_put_back_if_the_step_after_its_drain_fails(
+    lab: Lab, operation: Callable[[Group, str], object], call: str
+) -> None:
+    def fail(_node: str, when: str, names: list[str]) -> None:
+        if names == [call] and when == "before":
+            raise UnreachableError("the connection broke")
+
+    lab.group.link = fail
+    with pytest.raises(UnreachableError):
+        operation(lab.changes, "iam-a")
+    assert lab.is_as_before()
+
+
+def test_an_unreachable_node_is_not_said_to_be_drained(lab: Lab) -> None:
+    """It would serve as soon as it comes back."""
+    lab.group.unreachable.add("iam-b")
+    with pytest.raises(UnreachableError, match="iam-b cannot be drained: it cannot be reached; nothing was changed"):
+        drain_node(lab.changes, "iam-b", 3600)
     assert lab.is_as_before()
 
 
