@@ -168,9 +168,8 @@ def _commit_together(
         return None
 
     concluded = in_parallel(list(zip(changes, results, strict=True)), lambda pair: conclude(*pair))
-    for result, error in zip(results, concluded, strict=True):
-        if isinstance(result, ProvisioningError) and error:
-            raise error
+    if errors:
+        raise errors[0].with_others(each for each in concluded if each and (each in errors or not each.restored))
     return [result for result in results if not isinstance(result, ProvisioningError)]
 
 

@@ -182,6 +182,19 @@ def test_a_first_rollout_that_fails_on_one_node_is_stopped_and_disabled_on_all(g
     assert set(deploy(group, "2").changed) == {"iam-a", "iam-b"}
 
 
+def test_a_first_rollout_names_each_node_that_failed_or_still_runs_what_it_started(group: FakeGroup) -> None:
+    group.answers = lambda node, _url: "502" if node == "iam-b" else "200"
+    group.systems["iam-a"].fails = lambda verb, unit: (verb, unit) == ("stop", "nginx")
+    error = expect_failure(group, "2")
+    assert error.message.startswith("iam-b (10.0.4.21): iam-apiserver responds")
+    assert "also: the first rollout failed on another node; iam-a could not be rolled back" in error.seen
+    assert "systemctl stop nginx failed" in error.seen
+    group.answers = lambda _node, _url: "502"
+    error = expect_failure(group, "2")
+    assert error.message.startswith("iam-a (10.0.4.20): iam-apiserver responds")
+    assert "also: iam-b (10.0.4.21): iam-apiserver responds" in error.seen
+
+
 def test_a_node_that_fails_while_none_serves_does_not_undo_the_others(group: FakeGroup) -> None:
     deploy(group, "1")
     for system in group.systems.values():
