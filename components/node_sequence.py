@@ -44,6 +44,7 @@ class NodeSequence:
         self._lock = asyncio.Lock()
         self._changing: str | None = None
         self._removed: str | None = None
+        self._replaced = False  # the removed node is created again
         self._demoted: set[str] = set()
         self._detached: set[str] = set()
         self._declared: set[str] = set()
@@ -90,7 +91,7 @@ class NodeSequence:
             if replaced:
                 await self._group.check_replacement(node)
             await self._group.retire(node)
-            self._removed = node
+            self._removed, self._replaced = node, replaced
 
     async def begin_demotion(self, node: str) -> None:
         """Move the virtual IPs of a node that stays in the group, but may not hold them any more.
@@ -107,9 +108,13 @@ class NodeSequence:
         self._detached.add(node)
 
     async def cancel_removal(self, node: str) -> None:
-        """Put the node back into service, because its deletion failed. Without its attached resources it stays out."""
+        """Put a node back into service, because its deletion before a replacement failed.
+
+        Without its attached resources it stays out. So does a node that has left the group: it is deleted after the
+        rollout, in which the others have dropped it as a VRRP peer, so that both would hold the virtual IP.
+        """
         async with self._lock:
-            if self._removed == node and node not in self._detached:
+            if self._removed == node and self._replaced and node not in self._detached:
                 await self._group.put_back(node, failed=True)
                 self._removed = None
 

@@ -13,11 +13,12 @@ from provisioning.change_lock import locked
 from provisioning.errors import ProvisioningError, UnreachableError
 from provisioning.exports import parse_exports
 from provisioning.inventory import RemoteNode
-from provisioning.rollout.held_data import decide
+from provisioning.rollout.held_data import decide, read_record
 from provisioning.ssh.agent_calls import Connection
 from provisioning.ssh.connections import connector
 from provisioning.ssh.reachable import connected
 
+_NO_DATABASES = "this deployment has no databases in the group; Tandem makes no backups of others"
 _DEADLINE_S = 6 * 3600.0
 Connect = Callable[[RemoteNode], Connection]
 Report = Callable[[str], None]
@@ -26,7 +27,7 @@ Report = Callable[[str], None]
 class Backups:
     """The databases of a deployment and their backups."""
 
-    def __init__(self, data_node: str, connections: Sequence[Connection], report: Report) -> None:
+    def __init__(self, data_node: str | None, connections: Sequence[Connection], report: Report) -> None:
         self._data_node = data_node
         self._connections = connections
         self._report = report
@@ -84,6 +85,8 @@ class Backups:
 
     def _is_present(self) -> bool:
         """Whether the database exists. Raises OperationError if that is not known."""
+        if self._data_node is None:
+            return False  # it has left the group; the next deployment may create it again
         try:
             state = self._on_data_node().call([{"do": "data_state"}])[0]["database"]
         except UnreachableError as error:
@@ -106,6 +109,8 @@ class Backups:
         for connection in self._connections:
             if connection.node.name == self._data_node:
                 return connection
+        if self._data_node is None:
+            raise OperationError(_NO_DATABASES)
         raise UnreachableError(f"{self._data_node} cannot be reached")
 
 
@@ -113,17 +118,24 @@ class Backups:
 def open_backups(
     outputs: Mapping[str, Any], report: Report, connect: Connect | None = None
 ) -> Generator[Backups]:  # fmt: skip
-    """Connect to all nodes that can be reached. Raises OperationError if the databases are outside the group."""
+    """Connect to all nodes that can be reached.
+
+    Raises OperationError if the databases are outside the group and always were: a group that had them needs a decision
+    before it creates them again.
+    """
     exports = parse_exports(outputs)
-    if exports is None or exports.data_node is None:
-        raise OperationError("this deployment has no databases in the group; Tandem makes no backups of others")
+    if exports is None:
+        raise OperationError(_NO_DATABASES)
     connect = connect or connector(exports.inventory, deadline_s=15)
     try:
         with connected(exports.inventory, connect) as reached:
             names, found = [node.name for node in exports.inventory.nodes], reached.connections
             for name, error in reached.unreachable.items():
                 report(f"{name} is skipped: {error.message}")
-            yield Backups(exports.data_node, [found[name] for name in names if name in found], report)
+            connections = [found[name] for name in names if name in found]
+            if exports.data_node is None and read_record(connections) is None:
+                raise OperationError(_NO_DATABASES)
+            yield Backups(exports.data_node, connections, report)
     except ProvisioningError as error:
         raise OperationError(str(error)) from None
 

@@ -20,6 +20,8 @@ sees: errors of dynamic providers carry no traceback.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class ProvisioningError(Exception):
     """What happened (one line), what was seen (output of the node), and where to look next."""
@@ -31,6 +33,11 @@ class ProvisioningError(Exception):
         self.commit_began = False  # a rollout had begun to change configurations and services when this was raised
         self.restored = False  # the node was restored to its previous version, which passed its health gates
         super().__init__(message)
+
+    def with_others(self, errors: Iterable[ProvisioningError]) -> ProvisioningError:
+        """This error, which shows those of other nodes too."""
+        self.seen = "\n".join([self.seen, *(f"also: {error}" for error in errors if error is not self)]).strip()
+        return self
 
     def __str__(self) -> str:
         lines = [self.message]

@@ -31,7 +31,10 @@ class Versions:
 
     @property
     def way_back(self) -> Mapping[str, Any] | None:
-        return self.unfinished or self.previous
+        """The way back to the previous version. A repair of the current version that is unfinished leads to itself."""
+        way = self.unfinished
+        is_repair = way and way["base"] and way["base"]["revision"] == way["revision"]
+        return self.previous if way is None or is_repair else way
 
     @property
     def serial(self) -> int:

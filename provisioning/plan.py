@@ -40,6 +40,7 @@ class Plan:
     checks: tuple[Check, ...] = ()  # those whose directories contain a candidate
     unit_actions: tuple[str, ...] = ()  # "reload nginx", in order: actions that the changes require
     pending: tuple[str, ...] = ()  # actions that an interrupted run did not finish
+    postponed: tuple[str, ...] = ()  # of these actions, those of a later part: this one takes nothing out of service
     refused: tuple[Step, ...] = ()  # the node cannot be brought to these items
     drained: bool = False  # an interrupted switchover left the node drained
     # The last change has not passed its health gates; these actions belong to it, and a rollback would repeat them.
@@ -166,7 +167,12 @@ def stage_operation(plan: Plan, revision: str, serial: int) -> dict[str, Any]:
 
 
 def commit_operation(plan: Plan) -> dict[str, Any]:
-    return {"do": "commit", "actions": [_operation(step.item) for step in plan.commit], "record": list(plan.record)}
+    return {
+        "do": "commit",
+        "actions": [_operation(step.item) for step in plan.commit],
+        "record": list(plan.record),
+        "postponed": list(plan.postponed),
+    }
 
 
 def remove_operation(plan: Plan, items: Sequence[Item]) -> dict[str, Any]:

@@ -10,29 +10,41 @@ from typing import Any
 from . import kinds
 from .files import SYSTEMD_FILES, keep_original
 from .node import Node
-from .previous import REVISION
-from .systemd import add_pending, read_pending, settle
+from .previous import RECORD, REVISION
+from .systemd import add_pending, read_pending, read_unit_files, settle
 
-_RECORD = "manifest.json"
 _REMOVED = "removed.json"  # {"revision": ..., "entries": [...]}: what the current revision has removed
 Entry = dict[str, Any]
 
 
 def read(node: Node) -> list[Entry]:
     """The recorded items in the order of their manifest."""
-    return list(node.read_json(_RECORD, []))
+    return list(node.read_json(RECORD, []))
 
 
 def add(node: Node, entries: list[Entry]) -> None:
     """Record items before they are applied, so that the next manifest can remove them after an interrupted run."""
     recorded = read(node)
     ours = {entry.get("path") for entry in recorded}
-    for entry in entries:
-        if entry["kind"] == "file" and entry["path"] not in ours:
-            keep_original(node, entry["path"])
+    _keep_originals(node, [entry for entry in entries if entry.get("path") not in ours])
     record = [*(entry for entry in recorded if entry not in entries), *entries]
     if record != recorded:
-        node.write_json(_RECORD, record)
+        node.write_json(RECORD, record)
+
+
+def add_again(node: Node, entries: list[Entry]) -> None:
+    """Record the items of the previous version before a rollback brings them back, so that a later one removes them."""
+    recorded = read(node)
+    missing = [entry for entry in entries if entry not in recorded]
+    _keep_originals(node, missing)
+    if missing:
+        node.write_json(RECORD, [*recorded, *missing])
+
+
+def _keep_originals(node: Node, entries: list[Entry]) -> None:
+    for entry in entries:
+        if entry["kind"] == "file":
+            keep_original(node, entry["path"])
 
 
 def remove(
@@ -43,13 +55,15 @@ def remove(
     if any(node.at(entry["path"]).exists() for entry in entries if entry.get("path", "").startswith(SYSTEMD_FILES)):
         add_pending(node, ["daemon-reload"])
     _record_removal(node, entries)
+    if any(entry["kind"] in ("unit", "timer") for entry in entries):
+        read_unit_files(node)  # a commit that was interrupted may have enabled units that are shown as disabled
     done: list[str] = []
     for entry in entries:
         named = {key: value for key, value in entry.items() if key != "kind"}
         done += kinds.get(entry["kind"]).remove(node, {**named, **(secrets or {}).get(entry["kind"], {})})
     if "daemon-reload" in read_pending(node):
         done += settle(node, "daemon-reload")
-    node.write_json(_RECORD, record)
+    node.write_json(RECORD, record)
     return done
 
 

@@ -20,10 +20,12 @@ def prepare(node: Node, *, items: list[dict[str, Any]]) -> None:
         kinds.get(kind).prepare(node, list(group))
 
 
-def commit(node: Node, *, actions: list[dict[str, Any]], record: list[dict[str, Any]]) -> list[str]:
+def commit(
+    node: Node, *, actions: list[dict[str, Any]], record: list[dict[str, Any]], postponed: list[str]
+) -> list[str]:
     """Activate the staged candidates in order. Returns a description of each change.
 
-    `record` names all items of the manifest (applied.py).
+    `record` names all items of the manifest (applied.py). `postponed` actions stay pending.
     """
     previous.activate(node)
     applied.add(node, record)
@@ -33,7 +35,7 @@ def commit(node: Node, *, actions: list[dict[str, Any]], record: list[dict[str, 
     for action in actions:
         done += kinds.get(action["kind"]).commit(node, action)
     for after in read_pending(node):  # of units that the manifest no longer names
-        done += settle(node, after)
+        done += settle(node, after) if after not in postponed else []
     catch_up(node)
     sync_all(node, node.unsynced)
     shutil.rmtree(node.state_path("staged"), ignore_errors=True)

@@ -180,13 +180,19 @@ def retire(node: Node, *, units: list[str] | None = None) -> list[str]:
 
 
 def resume(node: Node) -> None:
-    """Start the enabled units of the last rollout that `retire` has stopped."""
+    """Start the enabled units of the last rollout that `retire` has stopped. Raises the first error after all units."""
     units = read_node_file(node)["units"]
     facts = unit_facts(node, units)
+    errors: list[StepError] = []
     for unit in units:
         if facts.get(unit, {}).get("enabled") and not facts[unit]["active"]:
             node.before("start " + unit)
-            systemctl(node, "start", unit)
+            try:
+                systemctl(node, "start", unit)
+            except StepError as error:
+                errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def _settings(node: Node) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from .upstreams import text_before_leave
 
 UNDO_NEXT, UNDO, PREVIOUS = "undo.next.json", "undo.json", "previous.json"
 REVISION, REJECTED = "revision.json", "rejected.json"
+RECORD = "manifest.json"  # applied.py
 _MAX_REJECTED = 20
 
 
@@ -32,6 +33,7 @@ def keep(node: Node, *, revision: str, serial: int, paths: list[str], units: lis
     journal: dict[str, Any] = node.read_json(UNDO, None) or {
         "id": uuid.uuid4().hex[:12],
         "base": node.read_json(REVISION, None),
+        "record": node.read_json(RECORD, []),
         "existed": {},
         "units": {},
         "actions": [],
@@ -74,6 +76,11 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copy2(source, target, follow_symlinks=False)
     status = source.lstat()
     os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
+
+
+def is_repair(journal: dict[str, Any]) -> bool:
+    """Whether a journal leads back to its own version: it belongs to a repair, or to the last part of a rollout."""
+    return bool(journal["base"]) and journal["base"]["revision"] == journal["revision"]
 
 
 def activate(node: Node) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import json
 from typing import Any, NamedTuple
 
-from . import previous
+from . import applied, previous
 from .node import Node, StepError
 from .serving import NODE_FILE
 from .systemd import (
@@ -17,6 +17,7 @@ from .systemd import (
     bring_up,
     catch_up,
     disable,
+    merge,
     read_pending,
     read_unit_files,
     reset_crashes,
@@ -42,6 +43,7 @@ def roll_back(node: Node) -> list[str]:
         return []
     if missing := previous.missing_targets(node, journal):
         raise StepError("rollback", f"{', '.join(missing)} of the previous version no longer exists")
+    applied.add_again(node, journal.get("record", []))  # earlier releases of Tandem have not kept it
     # Before the first change, so that the next run performs what an interrupted rollback did not.
     add_pending(node, journal["actions"])
     read_unit_files(node)  # a commit that was interrupted may have enabled units that are shown as disabled
@@ -53,9 +55,12 @@ def roll_back(node: Node) -> list[str]:
 
 def revert(node: Node, *, revision: str) -> list[str]:
     """Return from this revision, which has passed its health gates, to the previous one."""
-    kept = node.read_json(previous.PREVIOUS, None)
-    if node.read_json(previous.UNDO, None) is None and kept and kept["revision"] == revision:
+    kept, undo = node.read_json(previous.PREVIOUS, None), node.read_json(previous.UNDO, None)
+    if kept and kept["revision"] == revision and (undo is None or previous.is_repair(undo)):
         node.before("revert")
+        if undo is not None:  # it has restored files of both versions, and may have stopped units of the previous one
+            kept["units"] = {**undo["units"], **kept["units"]}
+            node.write_json(previous.PREVIOUS, {**kept, "actions": merge(kept["actions"], undo["actions"])})
         node.state_path(previous.PREVIOUS).replace(node.state_path(previous.UNDO))
     return roll_back(node)
 

@@ -125,6 +125,10 @@ class Item:
         """The arguments for the agent's module of this kind, as JSON."""
         raise NotImplementedError
 
+    def commit_s(self) -> float:
+        """The seconds that its commit may take, beside those of the other items."""
+        return 0.0
+
     def candidates(self) -> Sequence[Candidate]:
         """The paths that it replaces. They are staged and checked.
 

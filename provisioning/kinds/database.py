@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from provisioning.agent.kinds.database import RESTORE_DEADLINE_S
 from provisioning.kinds.base import Item, Turn
 
 # The agent records the state of the schema in the comment of the database (provisioning/agent/kinds/database.py).
@@ -69,6 +70,9 @@ class Database(Item):
 
     def turn(self) -> Turn:
         return Turn.BEFORE_OTHERS
+
+    def commit_s(self) -> float:
+        return RESTORE_DEADLINE_S
 
     def operation(self) -> dict[str, Any]:
         return {

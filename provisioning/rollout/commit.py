@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import urlsplit
 
-from provisioning.errors import CandidateError, GateError, NodeError, ProvisioningError
+from provisioning.errors import CandidateError, GateError, ProvisioningError
 from provisioning.facts import Facts
 from provisioning.health.results import count
 from provisioning.inventory import Inventory, RemoteNode
@@ -91,7 +91,7 @@ def commit_staged(
 ) -> tuple[str, ...]:
     """Commit the part that was staged last, then wait for the health gates. Returns the changes made."""
     waits = [gate_operation(gate, token) for gate in gates]
-    deadline_s += sum(wait["deadline_s"] for wait in waits)
+    deadline_s += sum(wait["deadline_s"] for wait in waits) + _commit_s(plan)
     return tuple(change.connection.call([commit_operation(plan), *waits], token=token, deadline_s=deadline_s)[0])
 
 
@@ -132,7 +132,7 @@ def commit_all(
         try:
             around = make_surroundings(inventory, change, changes, report, confirm)
             changed[change.node.name] = change_one(around, change, commit, masters=masters)
-        except (GateError, NodeError) as error:
+        except ProvisioningError as error:
             earlier = f" ({', '.join(changed)} changed before it)" if changed else ""
             error.message += f"; the rollout stopped there{earlier}"
             raise
@@ -168,9 +168,8 @@ def _commit_together(
         return None
 
     concluded = in_parallel(list(zip(changes, results, strict=True)), lambda pair: conclude(*pair))
-    for result, error in zip(results, concluded, strict=True):
-        if isinstance(result, ProvisioningError) and error:
-            raise error
+    if errors:
+        raise errors[0].with_others(each for each in concluded if each and (each in errors or not each.restored))
     return [result for result in results if not isinstance(result, ProvisioningError)]
 
 
@@ -276,8 +275,12 @@ def _commit(change: NodeChange, token: str, accept: Version | None) -> tuple[str
         {"do": "reset_restarts", "units": [unit for item in change.items for unit in item.units()]},
         *([accept_operation(accept, change.items)] if accept else []),
     ]
-    deadline_s = 600.0 + sum(gate["deadline_s"] for gate in gates)
+    deadline_s = 600.0 + sum(gate["deadline_s"] for gate in gates) + _commit_s(change.plan)
     return tuple(change.connection.call(operations, token=token, deadline_s=deadline_s)[0])
+
+
+def _commit_s(plan: Plan) -> float:
+    return sum(step.item.commit_s() for step in plan.commit)
 
 
 def report_plans(changes: Sequence[NodeChange], report: Callable[[str], None]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from provisioning.backups import describe_backups, list_backups
-from provisioning.errors import CandidateError, LostDataError
+from provisioning.errors import CandidateError, LostDataError, ProvisioningError
 from provisioning.facts import question
 from provisioning.kinds.database import Database
 from provisioning.kinds.file_system import FileSystem
@@ -42,16 +42,20 @@ def refuse(changes: Sequence[NodeChange]) -> None:
 
 
 def explain(error: LostDataError, connections: Sequence[Connection]) -> LostDataError:
-    """The same error with the backups that can be restored, and what to do."""
-    backups = describe_backups(list_backups(connections))
-    seen = "\n".join(["backups:", *(f"  {line}" for line in backups)]) if backups else "there is no backup on the nodes"
-    return LostDataError(
-        f"{error.message}, but a database of this group has held data; no database was created",
-        seen=seen,
-        look_at="`tandem restore` (the newest backup), `tandem restore --at TIME`, or `tandem restore --empty` to "
+    """The error with the backups that can be restored, and what to do."""
+    error.message += ", but a database of this group has held data; no database was created"
+    try:
+        backups = describe_backups(list_backups(connections))
+        found = ["backups:", *(f"  {line}" for line in backups)] if backups else ["there is no backup on the nodes"]
+    except ProvisioningError as failed:
+        found = [f"the backups cannot be listed: {failed.message}"]
+    error.seen = "\n".join(found)
+    error.look_at = (
+        "`tandem restore` (the newest backup), `tandem restore --at TIME`, or `tandem restore --empty` to "
         "start without the data; then `tandem up`. If a disk with the data exists, attach it instead "
-        "(docs/operations.md)",
+        "(docs/operations.md)"
     )
+    return error
 
 
 def _losses(change: NodeChange) -> Iterator[str]:
@@ -104,10 +108,15 @@ def _remember(changes: Sequence[NodeChange], record: Record, token: str) -> None
     in_parallel(missing, lambda change: change.connection.call([operation], token=token))
 
 
+def read_record(connections: Sequence[Connection]) -> Record | None:
+    """The record of any of these nodes."""
+    asked = in_parallel(connections, lambda connection: connection.call([question((), ())])[0])
+    return next((answer["held_data"] for answer in asked if answer["held_data"]), None)
+
+
 def decide(connections: Sequence[Connection], replacement: str, token: str) -> None:
     """Record what the next rollout puts in the place of the lost data: the name of a backup, or "empty"."""
-    asked = in_parallel(connections, lambda connection: connection.call([question((), ())])[0])
-    record = next((answer["held_data"] for answer in asked if answer["held_data"]), None)
+    record = read_record(connections)
     if record is None:
         raise LostDataError(
             "no node has a record that a database has held data; `tandem up` creates the database",

@@ -52,6 +52,13 @@ def divide(plan: Plan, *, together: Collection[str] = ()) -> Parts:
     )
 
 
+def without_after_all(plan: Plan) -> Plan:
+    """The plan without the steps that come after all nodes."""
+    return dataclasses.replace(
+        plan, commit=tuple(step for step in plan.commit if step.item.turn() is not Turn.AFTER_ALL)
+    )
+
+
 def without_pending(plan: Plan, unit: str) -> Plan:
     """The plan after another part has performed the pending actions of the unit."""
     return dataclasses.replace(plan, pending=tuple(action for action in plan.pending if unit not in action.split()))
@@ -60,12 +67,14 @@ def without_pending(plan: Plan, unit: str) -> Plan:
 def _part(plan: Plan, steps: Iterable[Step]) -> Plan:
     steps = tuple(steps)
     paths = [candidate.path for step in steps for candidate in step.item.candidates()]
+    actions = tuple(dict.fromkeys(action for step in steps for action in step.item.unit_actions()))
     return Plan(
         node=plan.node,
         commit=steps,
         record=plan.record,
         checks=tuple(check for check in plan.checks if check.sees(paths)),
-        unit_actions=tuple(dict.fromkeys(action for step in steps for action in step.item.unit_actions())),
+        unit_actions=actions,
+        postponed=tuple(action for action in plan.pending if action not in actions),
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from provisioning.inventory import Inventory
 from provisioning.parallel import in_parallel
 from provisioning.plan import remove_operation
 from provisioning.rollout.commit import NodeChange, make_surroundings
+from provisioning.rollout.order import without_after_all
 from provisioning.traffic.havip import Confirm
-from provisioning.traffic.out_of_service import Extent, take_out
+from provisioning.traffic.out_of_service import Extent, put_back_after_failure, take_out
 
 Report = Callable[[str], None]
 _KEEPALIVED = {"kind": "unit", "name": "keepalived"}
@@ -29,8 +31,21 @@ def stop_demoted(
         around = make_surroundings(inventory, change, changes, report, confirm)
         take_out(around, Extent(services=(), ports=(), virtual_ips=True))
         remaining = [entry for entry in change.facts.applied if entry != _KEEPALIVED]
-        change.connection.call([{"do": "remove", "entries": [_KEEPALIVED], "record": remaining}], token=token)
+        with put_back_after_failure(around):
+            change.connection.call([{"do": "remove", "entries": [_KEEPALIVED], "record": remaining}], token=token)
         change.connection.call([{"do": "end_drain"}])  # moves nothing without keepalived; nginx keeps connections again
+
+
+def keep_for(skipped: Sequence[str], changes: Sequence[NodeChange], report: Report) -> list[NodeChange]:
+    """The changes without the steps that come after all nodes, such as stopping databases.
+
+    A skipped node that comes back needs what the others no longer need: its old account, password or databases.
+    """
+    kept = [replace(change, plan=without_after_all(change.plan)) for change in changes]
+    if any(change.plan.removals or change.plan != less.plan for change, less in zip(changes, kept, strict=True)):
+        verb = "is" if len(skipped) == 1 else "are"
+        report(f"what left the manifests is removed when {', '.join(skipped)} {verb} completed")
+    return kept
 
 
 def remove_all(
@@ -46,5 +61,5 @@ def remove_all(
         )
 
     removed = zip(changes, in_parallel(changes, remove), strict=True)
-    more = {change.node.name: (*changed.get(change.node.name, ()), *lines) for change, lines in removed}
+    more = {**changed, **{change.node.name: (*changed.get(change.node.name, ()), *lines) for change, lines in removed}}
     return {node: lines for node, lines in more.items() if lines}

@@ -104,8 +104,8 @@ def _plan_rollback(
     def plan(node: RemoteNode) -> NodeChange:
         connection = lock.on(reached.connections[node.name])
         facts = _read(connection, inventory)
-        way_back = facts.versions.way_back or {"actions": ()}
-        pending = tuple(dict.fromkeys([*facts.pending, *way_back["actions"]]))
+        ways = (facts.versions.unfinished, facts.versions.way_back)
+        pending = tuple(dict.fromkeys([*facts.pending, *(action for way in ways if way for action in way["actions"])]))
         gates = tuple(all_gates(facts.versions.current, items.get(node.name, ())))
         return NodeChange(node, connection, gates, facts, Plan(node.name, pending=pending, drained=facts.draining))
 
@@ -124,10 +124,10 @@ def _newest_revision(changes: Sequence[NodeChange]) -> str:
 
 def _returns(facts: Facts, newest: str) -> bool:
     """Whether the node has the newest revision, or a part of it, and keeps the version before it."""
-    versions = facts.versions
-    if versions.unfinished:
-        return versions.unfinished["base"] is not None
-    return versions.revision == newest and versions.previous is not None and versions.previous["revision"] == newest
+    versions, way_back = facts.versions, facts.versions.way_back
+    if way_back is not None and way_back is versions.unfinished:
+        return way_back["base"] is not None
+    return way_back is not None and versions.revision == newest == way_back["revision"]
 
 
 def _nothing_to_restore(changes: Sequence[NodeChange], newest: str) -> ProvisioningError:

@@ -8,7 +8,7 @@
    master last, then what other nodes needed until then. A switchover precedes a change of the master that cuts off
    clients. A node that fails is rolled back to its previous version, and the rollout stops. While no node serves yet,
    all nodes are committed in parallel.
-5. Remove what has left the manifests.
+5. Remove what has left the manifests, unless a node was skipped, which may still need it.
 
 A run that follows an interrupted one converges: it gathers the facts again, unfinished reloads are recorded on the
 node's disk, and the lock of an owner that has ended is released or expires.
@@ -38,7 +38,7 @@ from provisioning.rollout import held_data
 from provisioning.rollout.commit import NodeChange, report_plans, stage
 from provisioning.rollout.desired import replace_secrets, revision_of, with_bastion
 from provisioning.rollout.order import vrrp_of
-from provisioning.rollout.removal import remove_all, stop_demoted
+from provisioning.rollout.removal import keep_for, remove_all, stop_demoted
 from provisioning.rollout.rounds import commit_in_order
 from provisioning.rollout.uploads import send_archives
 from provisioning.rollout.versions import Version, next_version, refuse_rejected
@@ -108,8 +108,10 @@ def roll_out(
             with locked([*reached.connections.values()], report, sleep) as lock:
                 changes = in_parallel(changes, lambda change: _confirm(change, lock, gather))
                 _refuse(inventory, reached, changes, revision)  # another operator may have rolled it back since
-                done = _change(inventory, changes, revision=revision, token=lock.token, report=report, confirm=confirm)
-                return RolloutResult(revision, done, skipped)
+                changed = _change(
+                    inventory, changes, skipped, revision=revision, token=lock.token, report=report, confirm=confirm
+                )
+                return RolloutResult(revision, changed, skipped)
         except LostDataError as error:
             raise held_data.explain(error, [*reached.connections.values()]) from None
 
@@ -134,6 +136,7 @@ def _refuse(inventory: Inventory, reached: Reached, changes: Sequence[NodeChange
 def _change(
     inventory: Inventory,
     changes: Sequence[NodeChange],
+    skipped: Sequence[str],
     *,
     revision: str,
     token: str,
@@ -145,6 +148,8 @@ def _change(
     held_data.spread(changes, token)
     changes = in_parallel(changes, lambda change: _prepare(inventory, change, token, report))
     held_data.refuse(changes)
+    if skipped:
+        changes = keep_for(skipped, changes, report)
     version = next_version(revision, [change.facts for change in changes])
     _stage_all(changes, version, token)
     report("all nodes accepted the candidates")
@@ -153,7 +158,7 @@ def _change(
         changed = commit_in_order(inventory, changes, version, token, report, confirm=confirm)
         preferred = [(change.connection, vrrp.preferred) for change in changes if (vrrp := vrrp_of(change.items))]
         return_preferred(preferred, inventory.virtual_ips, confirm, report)
-        changed = remove_all(changes, changed, token)
+        changed = remove_all(() if skipped else changes, changed, token)
         held_data.record(changes, token)
         _follow_audit_record(changes, token)
     return changed

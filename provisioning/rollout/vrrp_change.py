@@ -62,6 +62,7 @@ def change_vrrp(
     keeper = find_keeper(nodes)
     stopped = find_stopped(nodes, keeper)
     changed: dict[str, tuple[str, ...]] = {}
+    down: list[str] = []  # of the stopped nodes, those that are stopped now
     wait = _Wait(clock, sleep)
     if stopped:
         by = f"; until the change is complete no other node can take over from {keeper.name}" if keeper else ""
@@ -70,8 +71,10 @@ def change_vrrp(
         for name in stopped:
             if keeper is not None and name in holders:
                 _move(by_name[name], by_name[keeper.name], inventory.virtual_ips, confirm, report)
-            off = Plan(name, commit=(Step(Unit(UNIT, enabled=False, running=False), "must be stopped"),))
+            step = Step(Unit(UNIT, enabled=False, running=False), "must be stopped")
+            off = Plan(name, commit=(step,), postponed=by_name[name].plan.postponed)
             commit_part(by_name[name], off, version, token, deadline_s=COMMIT_S)
+            down.append(name)
         if keeper is not None:
             report(
                 f"{keeper.name}: changing the VRRP settings; the virtual IP is interrupted for a few seconds at most"
@@ -84,9 +87,11 @@ def change_vrrp(
             if keeper is None or change.node.name != keeper.name:
                 plan = with_unit(change.plan, change.items, UNIT) if change.node.name in stopped else change.plan
                 changed |= commit_part(change, _changing(plan, change), version, token, deadline_s=COMMIT_S)
+                down = [name for name in down if name != change.node.name]
     except ProvisioningError as error:
+        if down:
+            error.message += f"; keepalived stays stopped on {', '.join(down)}, so that there is one master"
         if stopped:
-            error.message += f"; keepalived stays stopped on {', '.join(stopped)}, so that there is one master"
             error.look_at = error.look_at or "run `tandem up` again, which completes the change"
         raise
     if holders:

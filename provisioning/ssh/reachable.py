@@ -48,8 +48,14 @@ def connected(inventory: Inventory, connect: Callable[[RemoteNode], Connection])
 
 
 def refuse_to_skip(inventory: Inventory, reached: Reached) -> None:
-    """Raises UnreachableError unless all nodes, or at least one eligible node, can be reached."""
+    """Raises UnreachableError unless all nodes, or at least one eligible node, can be reached.
+
+    While the deployment key is rotated, all must be: the state forgets the key that a skipped node accepts.
+    """
     error = reached.first_error
+    if error and inventory.other_private_key:
+        error.message += "; the deployment key cannot change without this node, which would accept the old key only"
+        raise error
     if error and not any(node.eligible and node.name in reached.connections for node in inventory.nodes):
         error.message += "; no eligible node can be reached, so the rollout cannot skip it"
         raise error

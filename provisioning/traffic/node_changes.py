@@ -21,6 +21,7 @@ from provisioning.traffic.out_of_service import (
     Surroundings,
     check_none_is_kept_out,
     put_back,
+    put_back_after_failure,
     take_out,
 )
 from provisioning.traffic.serving import NodeState, read_state
@@ -64,16 +65,19 @@ def drain_node(group: Group, name: str, seconds: int) -> None:
     """Take a node out of service until an operator puts it back, at most for this time.
 
     Every node with a part in it restarts its timer, which puts the node back without an operator. Raises
-    ProvisioningError, also if another node is drained.
+    ProvisioningError, also if another node is drained or this one cannot be reached; it is in service as before.
     """
     with connected(group, name) as around:
         if not isinstance(around, Surroundings):
-            _check_group_serves_without(group, name, around)
-            return
+            raise UnreachableError(
+                f"{name} cannot be drained: it cannot be reached; nothing was changed",
+                look_at="tandem health; the instance's console",
+            )
         check_none_is_kept_out(around, name)
         take_out(around, DRAIN)
-        for connection in (around.leaving, *around.others):
-            connection.call([{"do": "stay_out", "name": name, "seconds": seconds}])
+        with put_back_after_failure(around):
+            for connection in (around.leaving, *around.others):
+                connection.call([{"do": "stay_out", "name": name, "seconds": seconds}])
 
 
 def retire(group: Group, name: str) -> list[str]:
@@ -99,14 +103,14 @@ def retire(group: Group, name: str) -> list[str]:
 def retired(group: Group, names: Sequence[str]) -> Generator[None]:
     """Retire nodes while a rollout removes them from the group, before the others drop them as VRRP peers.
 
-    They are resumed if the rollout fails before its commit began. Later, a peer may have dropped them: with their
-    keepalived two nodes could hold the virtual IP. Raises ProvisioningError.
+    They are resumed if the rollout fails before its commit began. Later, or after an earlier run that has stopped them,
+    a peer may have dropped them: with their keepalived two nodes could hold the virtual IP. Raises ProvisioningError.
     """
     stopped: list[str] = []
     try:
         for name in names:
-            retire(group, name)
-            stopped.append(name)
+            # Without a unit that ran, an earlier run has stopped the node, or it cannot be reached.
+            stopped += [name] if retire(group, name) else []
         yield
     except ProvisioningError as error:
         for name in stopped:
@@ -123,12 +127,13 @@ def retired(group: Group, names: Sequence[str]) -> Generator[None]:
 def demote(group: Group, name: str) -> None:
     """Move the virtual IPs of a node that stays in the group to its peers, and stop its keepalived.
 
-    Raises ProvisioningError.
+    Raises ProvisioningError; the node was put back.
     """
     with connected(group, name) as around:
         if isinstance(around, Surroundings):
             take_out(around, VIRTUAL_IPS_ONLY)
-            around.leaving.call([{"do": "retire", "units": ["keepalived"]}], deadline_s=60)
+            with put_back_after_failure(around):
+                around.leaving.call([{"do": "retire", "units": ["keepalived"]}], deadline_s=60)
         else:
             _check_group_serves_without(group, name, around)
 

@@ -55,6 +55,8 @@ DRAIN = Extent(stops=False)
 def take_out(around: Surroundings, extent: Extent = EVERYTHING) -> tuple[Switchover, ...]:
     """Take a node out of service until `put_back`. Returns the moves of its virtual IPs.
 
+    If no node serves, there is nothing to lose: the virtual IPs stay, so that the node can be repaired.
+
     Raises SwitchoverError or another ProvisioningError. The node is in service then, as before.
     """
     state = read_state(around.leaving, around.virtual_ips)
@@ -65,6 +67,9 @@ def take_out(around: Surroundings, extent: Extent = EVERYTHING) -> tuple[Switcho
     outages = check_others_serve(state, (*states, *around.unreachable), extent.services, addresses)
     for line in outages if extent.stops else ():
         around.report(line)
+    if addresses and extent.stops and not any(peer.can_be_master for peer in states):
+        around.report(f"{around.leaving.node.name}: keeps {', '.join(addresses)}, since no node serves")
+        addresses = ()
     with put_back_after_failure(around):
         leave_upstreams(around, extent.ports)
         if not addresses:

@@ -8,6 +8,7 @@ drained node still takes over if its peer fails: it only has a lower priority.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from provisioning.errors import ProvisioningError, SwitchoverError
 from provisioning.inventory import Inventory
@@ -30,6 +31,7 @@ from provisioning.traffic.out_of_service import (
 from provisioning.traffic.serving import NodeState, read_states
 from provisioning.traffic.switchover import Switchover
 
+_MOVE = replace(VIRTUAL_IPS_ONLY, stops=False)
 _LOOKS, _BETWEEN_LOOKS_S = 4, 0.3
 
 
@@ -49,7 +51,7 @@ def switch_over(group: Group, to: str | None) -> tuple[Switchover, ...]:
         if not isinstance(around, Surroundings):
             raise SwitchoverError(f"{leaving} cannot be drained: it cannot be reached; nothing was changed")
         check_none_is_kept_out(around)
-        moves = take_out(around, VIRTUAL_IPS_ONLY)
+        moves = take_out(around, _MOVE)
         with put_back_after_failure(around):
             if around.leaving.call([{"do": "preferred_while_drained"}])[0]:
                 around.leaving.call([{"do": "keep_drained"}])

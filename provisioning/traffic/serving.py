@@ -79,7 +79,7 @@ def check_others_serve(
     if lost:
         raise SwitchoverError(
             f"{leaving.node.name} cannot be taken out of service: no other node serves {', '.join(lost)}; "
-            "nothing was changed",
+            "it was not changed",
             seen="\n".join(line for other in others for line in _problems(other, lost)),
             look_at="tandem health; journalctl of these units on those nodes",
         )

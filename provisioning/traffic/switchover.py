@@ -49,9 +49,14 @@ def move_to_peers(
 ) -> tuple[Switchover, ...]:
     """Drain the node, and move each virtual IP that it holds to a peer. The node stays drained until `end_drain`.
 
-    Raises SwitchoverError or NodeError: no peer took over; the drain was ended.
+    Raises SwitchoverError or NodeError: no peer can take over, or none did; the drain was ended.
     """
     able = [connection for connection, peer in peers if peer.can_be_master]
+    if state.held and not able:
+        raise SwitchoverError(
+            f"{leaving.node.name} cannot release {', '.join(state.held)}: no other node serves; it was not drained",
+            look_at="tandem health; tandem up",
+        )
     # While the VRRP version changes, both nodes may hold a virtual IP and do not hear each other.
     split = any(address in peer.held for _, peer in peers for address in state.held)
     drain = {"do": "drain", "virtual_ips": list(state.held), "deadline_s": RELEASE_DEADLINE_S, "split": split}

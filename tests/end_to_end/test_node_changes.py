@@ -139,7 +139,7 @@ def test_the_only_node_that_serves_is_not_resized(change: Change) -> None:
         for name in ("iam-a", "iam-c"):
             change.lab.on(name, "systemctl start iam-authz-server")
         del change.types["iam-b"]
-    assert "iam-b cannot be taken out of service: no other node serves iam-authz-server; nothing was changed" in output
+    assert "iam-b cannot be taken out of service: no other node serves iam-authz-server; it was not changed" in output
     assert re.search(r"iam-a: iam-authz-server: http://10\.0\.4\.20:9090/healthz: ConnectionRefusedError", output)
     assert change.marks() == []
 

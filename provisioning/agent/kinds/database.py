@@ -22,7 +22,7 @@ _LOADER = "tandem_schema"  # exists only while a schema is loaded
 BACKUP = "/usr/local/lib/tandem/backup"  # provisioning/programs/database_backup
 BACKUP_UNIT = "tandem-backup.service"
 _LOAD_DEADLINE_S = 600
-_RESTORE_DEADLINE_S = 3600
+RESTORE_DEADLINE_S = 6 * 3600  # of the largest database, as for `tandem restore`
 
 
 def facts(node: Node, questions: list[str]) -> dict[str, str]:
@@ -63,7 +63,7 @@ def _create(node: Node, item: dict[str, Any]) -> list[str]:
     run(node, f"CREATE DATABASE IF NOT EXISTS `{name}` DEFAULT CHARACTER SET utf8mb4;")
     if backup := held_data.chosen_backup(node):
         node.before(f"restore database {name}")
-        node.run_checked("restore", [BACKUP, "restore", backup], timeout_s=_RESTORE_DEADLINE_S)
+        node.run_checked("restore", [BACKUP, "restore", backup], timeout_s=RESTORE_DEADLINE_S)
         return [f"restored database {name} from backup {backup}", *commit(node, item)]
     if not schema:
         return [f"created database {name}"]
@@ -81,7 +81,7 @@ def _migrate(node: Node, item: dict[str, Any], recorded: str, *, backup: bool) -
     if backup and node.at(BACKUP).exists():
         node.before(f"back up database {name}")
         # Its copies may fail without harm: the next nightly backup repeats them.
-        node.run_checked("back up", [BACKUP, "create", "--local"], timeout_s=_RESTORE_DEADLINE_S)
+        node.run_checked("back up", [BACKUP, "create", "--local"], timeout_s=RESTORE_DEADLINE_S)
         done = [f"backed up database {name}"]
     _mark(node, name, f"schema {recorded} migrating by tandem")
     node.before(f"migrate database {name}")

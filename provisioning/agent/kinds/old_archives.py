@@ -25,9 +25,13 @@ def facts(node: Node, questions: list[str]) -> dict[str, dict[str, list[str]]]:
 
 def commit(node: Node, item: dict[str, Any]) -> list[str]:
     directory, _, name = item["current"].rpartition("/")
+    others = [each for each in archives(node, directory) if each != name]
     node.before("mark " + item["current"])
-    os.utime(node.at(item["current"]))
-    old = [each for each in archives(node, directory) if each != name][item["keep"] :]
+    # After the others, also if the clock was in the future when one of them was marked.
+    latest_ns = max((node.at(f"{directory}/{each}").stat().st_mtime_ns for each in others), default=0)
+    marked_ns = max(int(node.wall_clock() * 1e9), latest_ns + 10**9)
+    os.utime(node.at(item["current"]), ns=(marked_ns, marked_ns))
+    old = others[item["keep"] :]
     deleted = [delete(node, directory, each) for each in [*old, *_partial(node, directory)]]
     for part in _parts(node):
         node.before(f"delete {part}")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -192,3 +193,31 @@ def test_a_node_with_another_host_key_is_an_error() -> None:
 
     with pytest.raises(OperationError, match="the host key differs"), open_backups(outputs(), print, connect):
         pass
+
+
+def open_without_databases(record: dict[str, str]) -> tuple[list[FakeNode], AbstractContextManager[Backups]]:
+    """A deployment whose databases are outside the group, and its nodes."""
+    nodes: list[FakeNode] = []
+
+    def connect(node: RemoteNode) -> Connection:
+        nodes.append(FakeNode(node.name, record=record))
+        return cast("Connection", nodes[-1])
+
+    return nodes, open_backups({**outputs(), "data_node": None}, print, connect)
+
+
+def test_a_group_to_which_the_databases_return_can_start_empty() -> None:
+    """Its nodes remember the databases of before, so `up` asks for this decision."""
+    nodes, opened = open_without_databases({"database": "iam", "node": "iam-a"})
+    with opened as found:
+        found.start_empty(lambda _text: None)
+        with pytest.raises(OperationError, match="this deployment has no databases in the group"):
+            found.create()
+    assert all(any("'replacement': 'empty'" in call for call in node.calls) for node in nodes)
+
+
+def test_a_group_that_never_had_databases_has_no_backups() -> None:
+    nodes, opened = open_without_databases({})
+    with pytest.raises(OperationError, match="this deployment has no databases in the group"), opened:
+        pass
+    assert all(node.calls == ["close"] for node in nodes)

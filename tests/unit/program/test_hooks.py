@@ -128,9 +128,10 @@ async def test_a_node_is_retired_once_before_its_attached_resources_are_deleted(
 
 
 @_in_pulumi
-async def test_a_failed_deletion_puts_the_node_back_unless_an_attached_resource_is_gone() -> None:
+async def test_a_failed_deletion_before_a_replacement_puts_the_node_back_unless_an_attached_resource_is_gone() -> None:
     group = FakeGroup()
     hooks = Hooks(NodeSequence(group))
+    hooks.declare_member("a")
     (leave,) = hooks.attachment.before_delete or []
     (detached,) = hooks.attachment.after_delete or []
     (on_error,) = hooks.attachment.on_error or []
@@ -138,11 +139,11 @@ async def test_a_failed_deletion_puts_the_node_back_unless_an_attached_resource_
     failed = ErrorHookArgs("urn", "id", "nodes-data.a", "type", failed_operation="delete")
     await cast("Awaitable[None]", leave(attachment))
     assert await cast("Awaitable[bool]", on_error(failed)) is False
-    assert group.calls == ["retire a", "put back a after a failure"]
+    assert group.calls == ["check a", "retire a", "put back a after a failure"]
     await cast("Awaitable[None]", leave(attachment))
     detached(attachment)
     await cast("Awaitable[bool]", on_error(failed))
-    assert group.calls == ["retire a", "put back a after a failure", "retire a"]
+    assert group.calls == ["check a", "retire a", "put back a after a failure", "check a", "retire a"]
 
 
 @_in_pulumi

@@ -122,10 +122,21 @@ def test_a_second_replacement_in_one_run_is_refused_with_advice() -> None:
 
 def test_a_node_whose_deletion_fails_is_put_back_and_can_be_removed_again() -> None:
     async def test(sequence: NodeSequence, group: FakeGroup) -> None:
+        await sequence.begin_removal("a", replaced=True)
+        await sequence.cancel_removal("a")
+        await sequence.begin_removal("a", replaced=True)
+        assert group.calls == ["check a", "retire a", "put back a after a failure", "check a", "retire a"]
+
+    _run(test)
+
+
+def test_a_node_that_has_left_the_group_stays_stopped_if_its_deletion_fails() -> None:
+    """It is deleted after the rollout, in which the others have dropped it as a VRRP peer: both would be master."""
+
+    async def test(sequence: NodeSequence, group: FakeGroup) -> None:
         await sequence.begin_removal("a")
         await sequence.cancel_removal("a")
-        await sequence.begin_removal("a")
-        assert group.calls == ["retire a", "put back a after a failure", "retire a"]
+        assert group.calls == ["retire a"]
 
     _run(test)
 
@@ -142,10 +153,10 @@ def test_a_node_that_cannot_be_created_again_stays_in_service() -> None:
 
 def test_a_node_without_its_attached_resources_is_not_put_back() -> None:
     async def test(sequence: NodeSequence, group: FakeGroup) -> None:
-        await sequence.begin_removal("a")
+        await sequence.begin_removal("a", replaced=True)
         sequence.record_detached("a")
         await sequence.cancel_removal("a")
-        assert group.calls == ["retire a"]
+        assert group.calls == ["check a", "retire a"]
 
     _run(test)
 

@@ -474,6 +474,10 @@ OLD_ARCHIVES = Table(
         "not marked as current": Row(
             _archives(_PREVIOUS, _CURRENT), "must be marked as current", after=_kept(_CURRENT, _PREVIOUS)
         ),
+        "the previous one was marked while the clock was wrong": Row(
+            _archives(_CURRENT, _PREVIOUS, then=lambda bench: os.utime(bench.at(f"/opt/app/{_PREVIOUS}"), (9e9, 9e9))),
+            "must be marked as current", after=_kept(_CURRENT, _PREVIOUS),
+        ),
     },
 )  # fmt: skip
 

@@ -260,6 +260,7 @@ class FakeConnection:
         self._link = link
         self._cut_upload = cut_upload
         self.calls: list[list[str]] = []
+        self.deadlines: list[float] = []  # of the calls
 
     def call(
         self,
@@ -270,7 +271,7 @@ class FakeConnection:
         deadline_s: float = 0,
         report: Callable[[str], None] = lambda _line: None,
     ) -> list[Any]:
-        del deadline_s
+        self.deadlines.append(deadline_s)
         assert operations, "a call must have an operation"
         names = [operation["do"] for operation in operations]
         self.calls.append(names)

@@ -204,7 +204,7 @@ def test_a_lock_is_released_by_its_owner_only(node: FakeNode) -> None:
 
 
 def commit(*actions: dict[str, Any]) -> dict[str, Any]:
-    return {"do": "commit", "actions": list(actions), "record": []}
+    return {"do": "commit", "actions": list(actions), "record": [], "postponed": []}
 
 
 def write(path: str, mode: int = 0o640) -> dict[str, Any]:

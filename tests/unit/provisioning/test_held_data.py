@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from provisioning_fakes import FakeGroup, FakeSystem
 
+from provisioning.agent.kinds.database import RESTORE_DEADLINE_S
 from provisioning.change_lock import locked
-from provisioning.errors import LostDataError
+from provisioning.errors import LostDataError, UnreachableError
 from provisioning.kinds.base import Item
 from provisioning.kinds.database import Database
 from provisioning.kinds.file_system import FileSystem
@@ -95,6 +96,20 @@ def test_a_blank_disk_in_the_place_of_the_data_stops_the_rollout(group: FakeGrou
     assert system.log == []
 
 
+def test_a_loss_is_reported_also_if_a_node_cannot_list_its_backups(group: FakeGroup) -> None:
+    deploy(group)
+    new_node(group, "iam-a", disk="")
+
+    def cut(node: str, _when: str, names: list[str]) -> None:
+        if node == "iam-b" and "backups" in names:
+            raise UnreachableError("iam-b: the SSH connection broke")
+
+    group.link = cut
+    with pytest.raises(LostDataError) as caught:
+        deploy(group)
+    assert caught.value.seen == "the backups cannot be listed: iam-b: the SSH connection broke"
+
+
 def test_a_disk_that_is_attached_late_is_checked_on_the_node(group: FakeGroup) -> None:
     deploy(group)
     system = new_node(group, "iam-a", disk="")
@@ -120,9 +135,10 @@ def test_another_disk_with_a_file_system_but_without_the_database_stops_the_roll
             system.databases = {}  # an empty server
 
     system.on_command = starts
-    with pytest.raises(LostDataError, match="database iam does not exist"):
+    with pytest.raises(LostDataError, match="database iam does not exist") as caught:
         deploy(group)
     assert system.databases == {}
+    assert caught.value.commit_began, "so a node that the rollout removes stays stopped"
 
 
 @pytest.mark.parametrize("data", [DATA, (*DATA[:2], Database("iam_prod", SCHEMA, VERSION))], ids=["dropped", "renamed"])
@@ -150,6 +166,19 @@ def test_a_rebuilt_second_node_gets_the_record_again(group: FakeGroup) -> None:
     new_node(group, "iam-b", disk=None)
     deploy(group)
     assert record(group, "iam-b") == {"database": "iam", "node": "iam-a"}
+
+
+@pytest.mark.parametrize("master", ["", "iam-b"], ids=["nothing serves", "the group serves"])
+def test_the_call_that_restores_a_large_database_waits_for_it(group: FakeGroup, master: str) -> None:
+    group.held_by(master)
+    deploy(group)
+    waits = [
+        deadline_s
+        for connection in group.connections
+        for names, deadline_s in zip(connection.calls, connection.deadlines, strict=True)
+        if connection.node.name == "iam-a" and "commit" in names
+    ]
+    assert max(waits) > RESTORE_DEADLINE_S, "the agent waits this long for the backup program"
 
 
 def test_the_decision_to_start_empty_is_valid_for_one_rollout(group: FakeGroup) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from provisioning_fakes import ME, MY_GROUP, FakeGroup
+from provisioning_fakes import ME, MY_GROUP, FakeGroup, PowerCutError
 
 from provisioning.agent.node import Result
-from provisioning.errors import GateError
+from provisioning.errors import GateError, NodeError
 from provisioning.kinds.account import Account, password_hash
 from provisioning.kinds.base import Item, reload
 from provisioning.kinds.database import Database
@@ -31,6 +31,25 @@ from provisioning.rollout.rollout import roll_out
 
 NGINX = Unit("nginx")
 CONF = File("/etc/nginx/site.conf", "x\n", ME, MY_GROUP, after=(reload("nginx"),))
+
+
+def test_a_unit_that_an_interrupted_run_has_enabled_is_disabled(tmp_path: Path) -> None:
+    """Systemd shows it as disabled until it reads its unit files, which the run was to do at its end."""
+    group = FakeGroup(tmp_path)
+    of: tuple[Item, ...] = (Unit("first"), Unit("second"))
+    deploy(group, *of[:1])
+
+    def cut(_node: str, effect: str) -> None:
+        if effect == "start second":
+            raise PowerCutError
+
+    group.before_effect = cut
+    with pytest.raises(PowerCutError):
+        deploy(group, *of)
+    group.before_effect = lambda _node, _effect: None
+    group.tick(200)
+    deploy(group, *of[:1])
+    assert [system.enabled for system in group.systems.values()] == [{"first"}, {"first"}]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +148,18 @@ def test_a_demoted_node_stops_its_units_and_gets_the_files_of_the_distribution_b
     stops = [line for line in system.log if line.startswith(("stop", "start"))]
     assert stops == ["stop keepalived", "start iam-apiserver", "stop clean.timer", "stop nginx"]
     assert deploy(group, *WEB, b=(Unit("iam-apiserver"),)) == {}
+
+
+def test_a_demoted_node_whose_keepalived_does_not_stop_is_put_back(group: FakeGroup) -> None:
+    deploy(group, *WEB)
+    group.held_by("iam-b")
+    group.moves = True
+    system = group.systems["iam-b"]
+    system.fails = lambda verb, unit: (verb, unit) == ("stop", "keepalived")
+    with pytest.raises(NodeError, match="systemctl stop keepalived failed"):
+        deploy(group, *WEB, b=(Unit("iam-apiserver"),))
+    assert (system.root / "run/tandem/drain-VI_1").read_text() == "0\n"
+    assert not system.timers
 
 
 def test_nothing_is_removed_before_all_nodes_have_passed_their_gates(group: FakeGroup) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -297,7 +298,7 @@ def test_the_only_node_that_serves_is_not_taken_out(lab: Lab, silent: str, lost:
     lab.group.silent.add(("iam-b", silent))
     with pytest.raises(SwitchoverError) as caught:
         take_out_node(lab.changes, "iam-a")
-    message = f"iam-a cannot be taken out of service: no other node serves {lost}; nothing was changed"
+    message = f"iam-a cannot be taken out of service: no other node serves {lost}; it was not changed"
     assert message in str(caught.value)
     assert "iam-b: " in str(caught.value)
     assert sorted(lab.effects) == ["iam-a: lock", "iam-b: lock"]
@@ -389,6 +390,30 @@ def test_a_step_that_fails_leaves_the_group_as_before(lab: Lab, call: str) -> No
     assert lab.is_as_before()
 
 
+@pytest.mark.parametrize(
+    ("operation", "call"), [(partial(drain_node, seconds=3600), "stay_out"), (demote, "retire"), (retire, "retire")]
+)
+def test_a_node_is_put_back_if_the_step_after_its_drain_fails(
+    lab: Lab, operation: Callable[[Group, str], object], call: str
+) -> None:
+    def fail(_node: str, when: str, names: list[str]) -> None:
+        if names == [call] and when == "before":
+            raise UnreachableError("the connection broke")
+
+    lab.group.link = fail
+    with pytest.raises(UnreachableError):
+        operation(lab.changes, "iam-a")
+    assert lab.is_as_before()
+
+
+def test_an_unreachable_node_is_not_said_to_be_drained(lab: Lab) -> None:
+    """It would serve as soon as it comes back."""
+    lab.group.unreachable.add("iam-b")
+    with pytest.raises(UnreachableError, match="iam-b cannot be drained: it cannot be reached; nothing was changed"):
+        drain_node(lab.changes, "iam-b", 3600)
+    assert lab.is_as_before()
+
+
 def test_a_node_is_put_back_when_it_serves_after_its_change(lab: Lab) -> None:
     take_out_node(lab.changes, "iam-a")
     (lab.group.systems["iam-a"].root / "run/tandem/drain-VI_1").unlink()  # the node has booted
@@ -432,6 +457,27 @@ def test_a_removed_node_is_resumed_after_any_error_before_the_commit(lab: Lab, e
     assert lab.is_as_before()
 
 
+def test_a_removed_node_that_cannot_be_reached_is_not_waited_for_after_an_error(lab: Lab) -> None:
+    lab.group.held_by("iam-b")
+    lab.group.unreachable = {"iam-a"}
+    for began in (False, True):
+        failed = CandidateError("iam-b: nginx rejected the new configuration")
+        failed.commit_began = began
+        with pytest.raises(CandidateError), retired(lab.changes, ["iam-a"]):
+            raise failed
+    assert lab.reported == [], "it was not stopped, and cannot be started"
+
+
+def test_a_node_that_an_earlier_run_has_stopped_stays_stopped_after_a_second_error(lab: Lab) -> None:
+    """The peer may have dropped it in the first run, also if the second one changes nothing."""
+    for began in (True, False):
+        failed = CandidateError("iam-b: nginx rejected the new configuration")
+        failed.commit_began = began
+        with pytest.raises(CandidateError), retired(lab.changes, ["iam-a"]):
+            raise failed
+    assert set(lab.group.systems["iam-a"].units.values()) == {"inactive"}
+
+
 @pytest.mark.parametrize("error", [UnreachableError, LockedError, CandidateError])
 def test_a_removed_node_stays_stopped_after_an_error_in_the_commit(lab: Lab, error: type[ProvisioningError]) -> None:
     """Its peer may have dropped it: with two keepalived that do not hear each other, both would be master."""
@@ -455,6 +501,18 @@ def test_a_node_with_another_host_key_is_not_merely_unreachable(lab: Lab) -> Non
         with pytest.raises(HostKeyError):
             take_out_node(replace(lab.changes, connect=connect), name)
     assert lab.effects == []
+
+
+def test_a_unit_that_does_not_start_again_keeps_no_other_unit_stopped(lab: Lab) -> None:
+    """After a change that the cloud has refused, the node is as before, but for the unit that failed."""
+    system = lab.group.systems["iam-a"]
+    retire(lab.changes, "iam-a")
+    system.fails = lambda verb, unit: (verb, unit) == ("start", "mariadb")
+    with pytest.raises(NodeError, match="systemctl start mariadb failed"):
+        resume_node(lab.changes, "iam-a")
+    assert {unit for unit, state in system.units.items() if state == "active"} == {
+        "iam-apiserver", "nginx", "keepalived",
+    }  # fmt: skip
 
 
 def test_a_node_whose_units_neither_stop_nor_start_is_reported_by_its_first_error(lab: Lab) -> None:

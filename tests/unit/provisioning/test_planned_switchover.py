@@ -84,8 +84,16 @@ def test_nothing_changes_if_the_requested_node_is_master_already(lab: Lab) -> No
 
 def test_a_switchover_to_a_node_that_does_not_serve_is_refused(lab: Lab) -> None:
     lab.group.silent.add(("iam-b", "127.0.0.1/healthz"))
-    with pytest.raises(SwitchoverError, match=r"no other node serves 10\.0\.4\.99; nothing was changed"):
+    with pytest.raises(SwitchoverError, match=r"no other node serves 10\.0\.4\.99; it was not changed"):
         switch_over(lab.changes, "iam-b")
+    assert lab.is_as_before()
+
+
+def test_nothing_is_released_if_no_node_serves(lab: Lab) -> None:
+    lab.group.silent |= {("iam-a", "/healthz"), ("iam-b", "/healthz")}
+    with pytest.raises(SwitchoverError, match=r"iam-a cannot release 10\.0\.4\.99: no other node serves"):
+        switch_over(lab.changes, "iam-b")
+    assert lab.group.systems["iam-a"].addresses == {VIP}
     assert lab.is_as_before()
 
 

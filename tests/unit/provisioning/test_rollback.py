@@ -182,6 +182,19 @@ def test_a_first_rollout_that_fails_on_one_node_is_stopped_and_disabled_on_all(g
     assert set(deploy(group, "2").changed) == {"iam-a", "iam-b"}
 
 
+def test_a_first_rollout_names_each_node_that_failed_or_still_runs_what_it_started(group: FakeGroup) -> None:
+    group.answers = lambda node, _url: "502" if node == "iam-b" else "200"
+    group.systems["iam-a"].fails = lambda verb, unit: (verb, unit) == ("stop", "nginx")
+    error = expect_failure(group, "2")
+    assert error.message.startswith("iam-b (10.0.4.21): iam-apiserver responds")
+    assert "also: the first rollout failed on another node; iam-a could not be rolled back" in error.seen
+    assert "systemctl stop nginx failed" in error.seen
+    group.answers = lambda _node, _url: "502"
+    error = expect_failure(group, "2")
+    assert error.message.startswith("iam-a (10.0.4.20): iam-apiserver responds")
+    assert "also: iam-b (10.0.4.21): iam-apiserver responds" in error.seen
+
+
 def test_a_node_that_fails_while_none_serves_does_not_undo_the_others(group: FakeGroup) -> None:
     deploy(group, "1")
     for system in group.systems.values():
@@ -508,6 +521,66 @@ def test_a_repair_of_drift_keeps_the_way_back_to_the_previous_version(group: Fak
     assert states(group) == before
 
 
+@pytest.mark.parametrize("between", [(), ("1",)], ids=["at once", "after another rollout of the version"])
+def test_a_file_that_a_rollback_has_brought_back_is_removed_again(group: FakeGroup, between: tuple[str, ...]) -> None:
+    """Its removal had ended the record of it, and it is not a file of the distribution."""
+    site = file("/etc/nginx/conf.d/site.conf", "listen 8443\n", "nginx")
+    deploy(group, "1", site)
+    deploy(group, "2")
+    go_back(group)
+    for name in between:
+        deploy(group, name, site)
+    assert (group.systems["iam-a"].root / "etc/nginx/conf.d/site.conf").exists()
+    deploy(group, "3")
+    assert not [name for name, system in group.systems.items() if (system.root / site.path[1:]).exists()]
+    assert site.path not in group.systems["iam-a"].loaded["nginx"]
+
+
+def test_a_file_of_the_distribution_comes_back_after_a_rollback_too(group: FakeGroup) -> None:
+    site = file("/etc/nginx/conf.d/site.conf", "listen 8443\n", "nginx")
+    path = group.systems["iam-a"].root / site.path[1:]
+    path.parent.mkdir(parents=True)
+    path.write_text("of the distribution\n")
+    deploy(group, "1", site)
+    deploy(group, "2")
+    go_back(group)
+    assert path.read_text() == "listen 8443\n"
+    deploy(group, "3")
+    assert path.read_text() == "of the distribution\n"
+
+
+def interrupt_a_repair(group: FakeGroup, name: str) -> None:
+    """Change a file on iam-b by hand, and cut the power after its repair, before the health gates have passed."""
+    (group.systems["iam-b"].root / "etc/nginx/nginx.conf").write_text("by hand\n")
+
+    def cut(node: str, effect: str) -> None:
+        if (node, effect) == ("iam-b", "accept"):
+            raise PowerCutError
+
+    group.before_effect = cut
+    with pytest.raises(PowerCutError):
+        deploy(group, name)
+    group.before_effect = lambda _node, _effect: None
+    group.tick(200)
+
+
+def test_a_rollback_after_an_interrupted_repair_returns_to_the_previous_version(group: FakeGroup) -> None:
+    deploy(group, "1")
+    before = states(group)
+    newer = deploy(group, "2").revision
+    interrupt_a_repair(group, "2")
+    assert go_back(group) == newer
+    assert states(group) == before
+
+
+def test_an_interrupted_repair_is_no_way_back_without_a_previous_version(group: FakeGroup) -> None:
+    deploy(group, "1")
+    interrupt_a_repair(group, "1")
+    with pytest.raises(ProvisioningError, match="there is no previous version to return to; nothing was changed"):
+        go_back(group)
+    deploy(group, "1")
+
+
 def test_an_invalid_candidate_keeps_the_way_back_to_the_previous_version(group: FakeGroup) -> None:
     deploy(group, "1")
     before = states(group)
@@ -688,6 +761,17 @@ def test_keepalived_does_not_change_while_an_eligible_node_is_unreachable(group:
     group.unreachable = {"iam-b"}
     with pytest.raises(UnreachableError, match="both nodes could hold the virtual IP"):
         deploy_without(group, "1", file("/etc/keepalived/keepalived.conf", "new\n", "keepalived"))
+    assert states(group) == before
+
+
+def test_no_node_is_skipped_while_the_deployment_key_is_rotated(group: FakeGroup) -> None:
+    """The next run would know the new key only, and the node would refuse it for good."""
+    deploy(group, "1")
+    before = states(group)
+    group.unreachable = {"iam-b"}
+    group.inventory = replace(group.inventory, other_private_key="the old key")
+    with pytest.raises(UnreachableError, match="the deployment key cannot change without this node"):
+        deploy_without(group, "2")
     assert states(group) == before
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from provisioning_fakes import ME, MY_GROUP, FakeGroup, FakeSystem
+from provisioning_fakes import ME, MY_GROUP, FakeGroup, FakeSystem, PowerCutError
 
 from provisioning.agent.node import Result
 from provisioning.errors import CandidateError, GateError, NodeError
@@ -19,7 +19,9 @@ from provisioning.kinds.gate import Gate
 from provisioning.kinds.unit import Unit
 from provisioning.manifest import Manifest
 from provisioning.rollout.drift import drift
+from provisioning.rollout.rollback import roll_back
 from provisioning.rollout.rollout import RolloutResult, roll_out
+from settings.rollout import Unreachable
 
 NODES = ("iam-a", "iam-b", "iam-c")
 ADDRESSES = {name: f"10.0.4.{20 + number}" for number, name in enumerate(NODES)}
@@ -41,6 +43,8 @@ class Accounts:
             return Result(1, "", "Can't connect to local server")
         for user, host, hashed in re.findall(r"USER '(.+?)'@'(.+?)' IDENTIFIED VIA \w+ USING '(.+?)'", statements):
             self.hashes[f"{user}@{host}"] = hashed
+        for user, host in re.findall(r"DROP USER IF EXISTS '(.+?)'@'(.+?)'", statements):
+            self.hashes.pop(f"{user}@{host}", None)
         listing = "authentication_string" in statements
         return Result(0, "".join(f"{name}\t{hashed}\n" for name, hashed in self.hashes.items() if listing), "")
 
@@ -84,11 +88,24 @@ class Group(FakeGroup):
         self.before_effect = self.effect
 
     def deploy(
-        self, names: tuple[str, ...], user: str = "iam", database: str = "1", *, old: bool = True
+        self,
+        names: tuple[str, ...],
+        user: str = "iam",
+        database: str = "1",
+        *,
+        old: bool = True,
+        unreachable: Unreachable = "stop",
     ) -> RolloutResult:
         nodes = tuple(node for node in self.everyone if node.name in names)
         inventory = type(self.inventory)("test", nodes, self.inventory.virtual_ips, "key")
-        return roll_out(inventory, manifests(names, user, database, old=old), {}, connect=self.connect)
+        return roll_out(
+            inventory,
+            manifests(names, user, database, old=old),
+            {},
+            self.reported.append,
+            unreachable=unreachable,
+            connect=self.connect,
+        )
 
     def probe(self, node: str, url: str) -> str:
         if not self.deployed:
@@ -133,6 +150,21 @@ def test_a_rotated_account_is_valid_before_the_first_node_uses_it(tmp_path: Path
     created = group.log.index("iam-a account 'iam_g2'@'10.0.4.22'")
     assert created < min(number for number, line in enumerate(group.log) if line.endswith(f"write {CONF}"))
     assert all(group.systems[name].loaded["iam"][CONF] == "iam_g2\n" for name in NODES)
+
+
+def test_a_skipped_node_keeps_what_it_needs_until_it_is_completed(tmp_path: Path) -> None:
+    """It may come back before the next run: with its old account, and the databases that it still uses."""
+    group = Group(tmp_path, "iam-b", NODES)
+    group.unreachable = {"iam-c"}
+    assert group.deploy(NODES, user="iam_g2", old=False, unreachable="skip").incomplete == ("iam-c",)
+    assert group.serves("iam-c"), "it logs in with the old account"
+    assert group.systems["iam-a"].units["old"] == "active"
+    assert "what left the manifests is removed when iam-c is completed" in group.reported
+    group.unreachable = set()
+    group.deploy(NODES, user="iam_g2", old=False, unreachable="skip")
+    assert set(group.accounts.hashes) == {f"iam_g2@{address}" for address in ADDRESSES.values()}
+    assert group.systems["iam-a"].units["old"] == "inactive"
+    assert group.deploy(NODES, user="iam_g2", old=False).changed == {}
 
 
 def database_of(group: Group) -> str:
@@ -184,6 +216,24 @@ def test_a_unit_that_cannot_be_stopped_after_all_nodes_is_rolled_back(tmp_path: 
         group.deploy(NODES, user=user, old=False)
     assert group.systems["iam-a"].units["old"] == "active"
     assert group.systems["iam-a"].loaded["iam"][CONF] == f"{user}\n"
+
+
+def test_a_rollback_starts_what_an_interrupted_last_part_has_stopped(tmp_path: Path) -> None:
+    """The node has accepted the version by then, so it has two ways back."""
+    group = Group(tmp_path, "iam-b", NODES)
+
+    def cut(node: str, effect: str) -> None:
+        if (node, effect) == ("iam-a", "accept") and group.systems["iam-a"].units["old"] == "inactive":
+            raise PowerCutError
+
+    group.before_effect = cut
+    with pytest.raises(PowerCutError):
+        group.deploy(NODES, database="2", old=False)
+    group.before_effect = lambda _node, _effect: None
+    group.tick(200)
+    roll_back(group.inventory, {}, group.reported.append, group.connect)
+    assert (database_of(group), group.systems["iam-a"].units["old"]) == ("1", "active")
+    assert drift(group.inventory, manifests(NODES), {}, connect=group.connect) == {}
 
 
 def test_a_part_that_is_rejected_after_others_were_committed_does_not_claim_that_nothing_was_changed(

@@ -164,6 +164,14 @@ def test_a_change_that_fails_half_way_leaves_the_backup_stopped_and_says_so(grou
     assert vrrps.settings() == {"iam-a": "52", "iam-b": "52"}
 
 
+def test_a_backup_that_cannot_be_stopped_is_not_said_to_be_stopped(group: FakeGroup) -> None:
+    group.systems["iam-a"].fails = lambda verb, unit: (verb, unit) == ("stop", "keepalived")
+    with pytest.raises(ProvisioningError, match="systemctl stop keepalived failed") as caught:
+        deploy(group, manifests(52))
+    assert "stays stopped" not in caught.value.message
+    assert "tandem up" in caught.value.look_at
+
+
 def test_settings_that_are_reset_after_an_interruption_converge_too(tmp_path: Path) -> None:
     """The operator gives up the change: the next run has the old settings again."""
     for number in range(12):
