@@ -75,7 +75,7 @@ def figures(run: CaseRun) -> dict[str, dict[str, Any]]:
             "late": _late(seen, streams, zero, undone),
             "recovery": {
                 **_counts(recovery, streams),
-                # The time between two windows does not count, because the next fault lasts then.
+                # The time between two windows does not count: the next fault lasts in it.
                 "blackout_ms": _longest([_counts(window, streams)["blackout_ms"] for window in windows]),
                 "restored_ms": _restored_ms(recovery, streams, undone),
             },

@@ -127,7 +127,7 @@ def check_none_is_kept_out(around: Surroundings, name: str = "") -> None:
 
 
 def check_kept_out(found: Iterable[str], name: str = "") -> None:
-    """Check the names of the nodes that are kept out of service ("" for none). Raises SwitchoverError if not `name`."""
+    """Check that no node but `name` is in the names of nodes kept out of service. Raises SwitchoverError."""
     for out in found:
         if out not in {"", name}:
             raise SwitchoverError(

@@ -524,7 +524,7 @@ class ClockNode:
 
 @pytest.mark.parametrize("ahead_s", [0.0, 4.0, -90.0])
 def test_times_of_a_node_whose_clock_differs_are_converted_to_the_operators_clock(ahead_s: float) -> None:
-    """Requests have the operator's times: a fault 4 s later on their axis would leave out what they have lost."""
+    """Requests have the operator's times: a fault 4 s later on their axis would hide lost requests."""
     clock = [ZERO]
 
     def connect(node: RemoteNode) -> Any:

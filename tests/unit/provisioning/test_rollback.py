@@ -523,7 +523,7 @@ def test_a_repair_of_drift_keeps_the_way_back_to_the_previous_version(group: Fak
 
 @pytest.mark.parametrize("between", [(), ("1",)], ids=["at once", "after another rollout of the version"])
 def test_a_file_that_a_rollback_has_brought_back_is_removed_again(group: FakeGroup, between: tuple[str, ...]) -> None:
-    """Its removal had ended the record of it, and it is not a file of the distribution."""
+    """Its removal has deleted its record, and it is not a file of the distribution."""
     site = file("/etc/nginx/conf.d/site.conf", "listen 8443\n", "nginx")
     deploy(group, "1", site)
     deploy(group, "2")
