@@ -28,7 +28,7 @@ _PATH = re.compile(r"/[A-Za-z0-9._~!&()*+,:@/-]*")
 _REGEX = re.compile(r"[^\s\"\\;{}]*(\\[^\s\"\\tnr][^\s\"\\;{}]*)*")
 # The literal prefix of a regular expression, without a character that a quantifier may repeat or omit.
 _START = re.compile(r"\^((?:[A-Za-z0-9_/-](?![?*]))+)")
-# Syntax that Python accepts and PCRE does not.
+# What Python accepts and PCRE does not.
 _NOT_IN_PCRE = re.compile(r"\\[uUN]|\(\?[a-z]*[au][a-z]*[):]")
 # nginx: https://nginx.org/en/docs/http/ngx_http_headers_module.html#expires
 _EXPIRES = r"^(max|off|epoch|-?[0-9]{1,9}[smhdwMy]|@([01]?[0-9]|2[0-3])h([0-5]?[0-9]m)?)$"
