@@ -215,7 +215,7 @@ def check_deployment_key(settings: Settings, deployed: Exports) -> Iterator[Prob
 
 
 def describe_bastion_change(settings: Settings, deployed: Exports | None) -> str:
-    """Another bastion in words: "current no bastion, requested bastion at 10.0.4.5"; "" if it stays."""
+    """Describe a change of the bastion: "current no bastion, requested bastion at 10.0.4.5"; "" without one."""
     if deployed is None:
         return ""
     access, bastion = settings.access, deployed.inventory.bastion

@@ -33,7 +33,7 @@ class Hooks:
 
     def __init__(self, sequence: NodeSequence, bastion_change: str = "") -> None:
         self._sequence = sequence
-        self._bastion_change = bastion_change  # in words; "": the bastion stays
+        self._bastion_change = bastion_change  # description; "" if the bastion stays
         self._members: set[str] = set()
         self._attached: set[str] = set()
         leave = ResourceHook("leave-group", self._leave)
@@ -42,7 +42,7 @@ class Hooks:
         self.node = ResourceHookBinding(
             before_update=[
                 # Also in a preview, which should show that the change will be refused.
-                ResourceHook("refuse-a-new-address", self._refuse, ResourceHookOptions(on_dry_run=True)),
+                ResourceHook("refuse-a-new-address", self._refuse_unsafe_changes, ResourceHookOptions(on_dry_run=True)),
                 ResourceHook("take-change-lock", self._begin_change),
             ],
             after_update=[ResourceHook("release-change-lock", self._end_change)],
@@ -69,7 +69,7 @@ class Hooks:
         """Record that the program declares the HAVIP attachment of a node. Call it before the attachment is made."""
         self._attached.add(name)
 
-    def _refuse(self, args: ResourceHookArgs) -> None:
+    def _refuse_unsafe_changes(self, args: ResourceHookArgs) -> None:
         _refuse_a_new_location(args)
         changed = _disruptive_changes(args)
         if self._bastion_change and changed:

@@ -108,10 +108,10 @@ class NodeSequence:
         self._detached.add(node)
 
     async def cancel_removal(self, node: str) -> None:
-        """Put a node back into service, because its deletion before a replacement failed.
+        """Put a node back into service after its deletion before a replacement has failed.
 
-        Without its attached resources it stays out. So does a node that has left the group: it is deleted after the
-        rollout, in which the others have dropped it as a VRRP peer, so that both would hold the virtual IP.
+        A node without its attached resources stays out, and so does a node that has left the group: it is deleted after
+        the rollout, in which the others have dropped it as a VRRP peer, so two nodes would hold the virtual IP.
         """
         async with self._lock:
             if self._removed == node and self._replaced and node not in self._detached:

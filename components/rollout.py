@@ -28,7 +28,7 @@ from provisioning.traffic import node_changes
 from provisioning.traffic.havip import confirm_with
 
 _INPUTS = ("group", "nodes", "virtual_ips", "files", "manifests", "values", "secrets", "private_key", "bastion")
-_OUTPUTS = {"revision", "drift", "incomplete"}  # the program passes None
+_OUTPUTS = {"revision", "drift", "incomplete"}  # set by the provider; the program passes None
 
 
 class RolloutProvider(ResourceProvider):
@@ -50,17 +50,17 @@ class RolloutProvider(ResourceProvider):
         return refreshed(id_, props, _find_drift(props))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        # Old outputs are compared with new inputs. `drift` from a refresh triggers a rollout that repairs it; it is an
-        # input then, which the engine compares. `incomplete` triggers one that completes the nodes not reached before.
+        # Old outputs are compared with new inputs. `drift` from a refresh triggers a rollout that repairs it: it is an
+        # input too, which the engine compares. `incomplete` triggers one that completes the skipped nodes.
         if found := _olds.get("drift"):
-            # A refresh compares with the recorded inputs: it must report a drift that an earlier one has recorded too.
+            # A refresh compares with the recorded inputs: it must also report drift that an earlier one has recorded.
             return DiffResult(changes=True if _news.get("drift") == found else None, replaces=[])
         changes = True if _olds.get("incomplete") else compare(_olds, _news, _INPUTS)
         return DiffResult(changes=changes, replaces=[])
 
 
 def refreshed(id_: str, outputs: Mapping[str, Any], drift_by_node: Mapping[str, Sequence[str]]) -> ReadResult:
-    """The result of a refresh. The drift is an input as well: a preview shows only inputs that differ."""
+    """Return the result of a refresh. Drift is also an input, because a preview shows only inputs that differ."""
     inputs = {key: value for key, value in outputs.items() if key not in _OUTPUTS}
     found = {"drift": dict(drift_by_node)} if drift_by_node else {}
     return ReadResult(id_, {**outputs, "drift": dict(drift_by_node)}, inputs={**inputs, **found})

@@ -120,8 +120,8 @@ def open_backups(
 ) -> Generator[Backups]:  # fmt: skip
     """Connect to all nodes that can be reached.
 
-    Raises OperationError if the databases are outside the group and always were: a group that had them needs a decision
-    before it creates them again.
+    Raises OperationError if the group has never had the databases. A group that had them needs a decision before it
+    creates them again.
     """
     exports = parse_exports(outputs)
     if exports is None:

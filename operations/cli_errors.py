@@ -1,4 +1,4 @@
-"""What the pulumi command reports, with what to do about it."""
+"""Errors of the pulumi command, with advice."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from pulumi.automation.errors import CommandError
 
 _BACKEND = "docs/team.md, State in a bucket"
-# By a part of the message.
+# Advice, by a part of the message.
 _ADVICE = {
     "incorrect passphrase": "the encryptionsalt in the stack's settings file was made with another passphrase: set "
     "PULUMI_CONFIG_PASSPHRASE to that one. If the stack was removed and created again: see docs/operations.md, When "
@@ -29,7 +29,7 @@ def describe(error: CommandError) -> str:
 
 
 def describe_missing_stack(name: str, stacks: Path, command: str) -> str:
-    """For a stack that the backend does not have. A name without a settings file is probably misspelled."""
+    """The error for a stack that the backend does not have. A name without a settings file is probably misspelled."""
     file = stacks / f"Pulumi.{name.rpartition('/')[2]}.yaml"
     missing = f"there is no stack {name} in the backend that pulumi is logged in to"
     if file.exists():

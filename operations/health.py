@@ -101,14 +101,14 @@ def group_by_target(report: HealthReport) -> dict[str, list[CheckResult]]:
     return by_target
 
 
-def make_table(report: HealthReport, stack: str, subject: str = "Health of", next_: str = "look at") -> Table:
-    """The results as a table; each failure and warning with the next place to look, or what to do."""
+def make_table(report: HealthReport, stack: str, subject: str = "Health of", hint: str = "look at") -> Table:
+    """The results as a table; `hint` introduces the next place to look, or the remedy, of failures and warnings."""
     table = Table("", "target", "check", "result", title=f"{subject} stack {stack}", title_justify="left")
     for target, results in group_by_target(report).items():
         for number, result in enumerate(results):
             shown = Text(result.seen)
             if result.look_at:
-                shown.append(f"\n{next_}: {result.look_at}", style="dim")
+                shown.append(f"\n{hint}: {result.look_at}", style="dim")
             # Text: a message may contain brackets, which are not markup.
             name = Text("" if number else target)
             table.add_row(Text(*_MARKS[result.level]), name, Text(result.name), shown)

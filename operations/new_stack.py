@@ -135,7 +135,7 @@ def render(answers: Answers) -> str:
 
 
 def _scalar(text: str) -> str:
-    """A text in YAML, with quotes if it would be another value: a number, a list, a comment."""
+    """A text in YAML, quoted if YAML would parse it as another value, such as a number or a list."""
     return yaml.safe_dump([text], default_flow_style=True, width=len(text) + 10, allow_unicode=True).strip()[1:-1]
 
 

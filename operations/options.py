@@ -44,7 +44,7 @@ def ask_first(question: str, stack: str, *, yes: bool) -> None:
 
 
 def reporter(stack: str) -> Callable[[str], None]:
-    """Prints lines, in which each command names the stack."""
+    """Return a function that prints a message, with the stack in each command that it names."""
     return lambda text: typer.echo(name_stack(text, stack))
 
 

@@ -75,7 +75,7 @@ class ByFunction:
 
 
 def _route(inputs: Inputs, call: CallApi) -> list[str]:
-    # By filter: the API has an error for a RouteTableIds entry that does not exist.
+    # By filter, because the API rejects an unknown ID in RouteTableIds.
     filters = [{"Name": "route-table-id", "Values": [inputs["routeTableId"]]}]
     tables = call("vpc", "DescribeRouteTables", {"Filters": filters}).get("RouteTableSet") or []
     routes: Sequence[Mapping[str, Any]] = tables[0].get("RouteSet") or [] if tables else []

@@ -104,7 +104,7 @@ def _code(text: str) -> str:
 
 
 def _drift(rollout: ResourceChange) -> Iterator[str]:
-    """One folded section for each node on which a refresh has found a difference (components/rollout.py)."""
+    """One folded section for each node on which a refresh has found drift (components/rollout.py)."""
     found = rollout.old.get("drift")
     for node, lines in found.items() if isinstance(found, Mapping) else ():
         text = "\n".join(map(str, lines[:_MAX_LINES]))
@@ -198,6 +198,6 @@ def _fit(head: str, sections: Iterable[str], stack: str, limit: int) -> str:
 
 
 def _cut(head: str, room: int) -> str:
-    """The lines that fit. A block of an error is closed."""
+    """The lines that fit; an open code block is closed."""
     kept = head[:room].rpartition("\n")[0]
     return f"{kept}\n```" if kept.splitlines().count("```") % 2 else kept

@@ -1,7 +1,7 @@
 """The commands that concern a stack, and their names in messages.
 
-A message of `provisioning` names a command without the stack, which it does not know: copied as it is, `tandem undrain
-iam-b` would concern the stack `local`.
+Messages of `provisioning` name commands without the stack, which it does not know. Copied unchanged, `tandem undrain
+iam-b` would act on the stack `local`.
 """
 
 from __future__ import annotations
@@ -33,4 +33,5 @@ def name_stack(text: str, stack: str) -> str:
 
 
 def name_stack_in(report: HealthReport, stack: str) -> HealthReport:
+    """Return the report with the stack in each command that its results name."""
     return HealthReport(tuple(replace(each, look_at=name_stack(each.look_at, stack)) for each in report.results))

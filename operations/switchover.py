@@ -40,8 +40,8 @@ def run(
 ) -> tuple[Switchover, ...]:
     """Switch over, then send a request through each public IP whose virtual IP has moved.
 
-    With `call_api`, a node that the cloud would ignore is refused. Returns the moves; none if nothing had to move.
-    Raises OperationError.
+    With `call_api`, a node that is not attached to the HAVIP is refused. Returns the moves; none if nothing had to
+    move. Raises OperationError.
     """
     if back and to is not None:
         raise UsageError("--back cannot be combined with --to: it returns each virtual IP to its preferred node")

@@ -35,7 +35,7 @@ class ProvisioningError(Exception):
         super().__init__(message)
 
     def with_others(self, errors: Iterable[ProvisioningError]) -> ProvisioningError:
-        """This error, which shows those of other nodes too."""
+        """Add the errors of other nodes. Returns this error."""
         self.seen = "\n".join([self.seen, *(f"also: {error}" for error in errors if error is not self)]).strip()
         return self
 

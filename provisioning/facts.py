@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from provisioning.agent.previous import is_repair
 from provisioning.kinds.base import Item
 
 
@@ -31,10 +32,8 @@ class Versions:
 
     @property
     def way_back(self) -> Mapping[str, Any] | None:
-        """The way back to the previous version. A repair of the current version that is unfinished leads to itself."""
-        way = self.unfinished
-        is_repair = way and way["base"] and way["base"]["revision"] == way["revision"]
-        return self.previous if way is None or is_repair else way
+        """The journal that restores the previous version; that of an unfinished repair restores the current one."""
+        return self.previous if self.unfinished is None or is_repair(self.unfinished) else self.unfinished
 
     @property
     def serial(self) -> int:

@@ -40,7 +40,7 @@ class Plan:
     checks: tuple[Check, ...] = ()  # those whose directories contain a candidate
     unit_actions: tuple[str, ...] = ()  # "reload nginx", in order: actions that the changes require
     pending: tuple[str, ...] = ()  # actions that an interrupted run did not finish
-    postponed: tuple[str, ...] = ()  # of these actions, those of a later part: this one takes nothing out of service
+    postponed: tuple[str, ...] = ()  # pending actions of a later part, since this part does not drain the node
     refused: tuple[Step, ...] = ()  # the node cannot be brought to these items
     drained: bool = False  # an interrupted switchover left the node drained
     # The last change has not passed its health gates; these actions belong to it, and a rollback would repeat them.

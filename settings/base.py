@@ -37,8 +37,11 @@ def _only_text(value: Any) -> Any:
 Address = Annotated[IPv4Address, BeforeValidator(_only_text)]
 
 
-def is_host(value: str) -> str:
-    """Refuse 10.0.4.300 and 10.4: a resolver knows no such name, or reads it as another address (10.0.0.4)."""
+def _is_host(value: str) -> str:
+    """Return a host name or an IPv4 address. Raises ValueError.
+
+    A resolver rejects names such as 10.0.4.300 and 10.4, or reads them as another address (10.0.0.4).
+    """
     if value.rpartition(".")[2].isdigit():
         try:
             IPv4Address(value)
@@ -50,7 +53,7 @@ def is_host(value: str) -> str:
 def _has_a_port(value: str) -> str:
     if not 1 <= int(value.rpartition(":")[2]) <= _LAST_PORT:
         raise ValueError(f"must be HOST:PORT with a port from 1 to {_LAST_PORT} (got {value})")
-    is_host(value.rpartition(":")[0])
+    _is_host(value.rpartition(":")[0])
     return value
 
 
@@ -59,7 +62,7 @@ HostName = Annotated[
     StringConstraints(
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$", max_length=253
     ),
-    AfterValidator(is_host),
+    AfterValidator(_is_host),
 ]
 HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+:[0-9]{1,5}$"), AfterValidator(_has_a_port)]
 Network = Annotated[IPv4Network, BeforeValidator(_only_text)]

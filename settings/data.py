@@ -36,8 +36,8 @@ class BucketSettings(FrozenModel):
 
     endpoint: str = Field(
         pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
-        description="URL of the S3 service, for example `https://cos.ap-guangzhou.myqcloud.com`. Nodes must reach it; "
-        "over http only inside the VPC, or COS in the region of the stack.",
+        description="URL of the S3 service, for example `https://cos.ap-guangzhou.myqcloud.com`. Nodes must reach it. "
+        "http is accepted only inside the VPC and for COS in the stack's region.",
     )
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",

@@ -25,8 +25,8 @@ class DnsSettings(FrozenModel):
 
     zone: Domain | None = Field(
         default=None,
-        description="DNSPod domain that contains both host names; its free plan allows three labels before it. "
-        "Default: no records are created.",
+        description="DNSPod domain that contains both host names. The free plan of DNSPod allows at most three labels "
+        "before it. Default: no records are created.",
     )
     ttl_s: int = Field(
         default=600,

@@ -12,7 +12,7 @@ from settings.texts import HeaderValue, RequestHeaderValue
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]*$", max_length=100)]
 HSTS = "strict-transport-security"
 CORS = "access-control-"
-# RFC 9110, 7.6.1: of one connection. The length of a message is that of its body.
+# Headers of one connection (RFC 9110, 7.6.1), and Content-Length, which nginx computes.
 _OF_A_CONNECTION = ("connection", "content-length", "keep-alive", "trailer", "transfer-encoding", "upgrade")
 _OF_A_RESPONSE = (*_OF_A_CONNECTION, "content-encoding", "content-range", "content-type", "date", "server")
 
@@ -31,7 +31,7 @@ def _different_names(headers: dict[str, str]) -> dict[str, str]:
     names = [name.lower() for name in headers]
     for name in headers:
         if names.count(name.lower()) > 1:
-            raise ValueError(f"must contain each header once, in upper or lower case (got {name} twice)")
+            raise ValueError(f"must contain each header once, regardless of case (got {name} twice)")
     return headers
 
 
@@ -59,6 +59,6 @@ RequestHeaders = Annotated[
 ]
 
 
-def has_header(headers: dict[str, str], start: str) -> str | None:
-    """The first header whose name begins with a text in lower case."""
-    return next((name for name in headers if name.lower().startswith(start)), None)
+def find_header(headers: dict[str, str], prefix: str) -> str | None:
+    """Return the first header name that begins with `prefix` (lower case), regardless of case; None without one."""
+    return next((name for name in headers if name.lower().startswith(prefix)), None)

@@ -26,7 +26,7 @@ from settings.web import (
 
 _PATH = re.compile(r"/[A-Za-z0-9._~!&()*+,:@/-]*")
 _REGEX = re.compile(r"[^\s\"\\;{}]*(\\[^\s\"\\tnr][^\s\"\\;{}]*)*")
-# The text with which all matches of a regular expression begin, without a character that may be repeated.
+# The literal prefix of a regular expression, without a character that a quantifier may repeat or omit.
 _START = re.compile(r"\^((?:[A-Za-z0-9_/-](?![?*]))+)")
 # What Python accepts and PCRE does not.
 _NOT_IN_PCRE = re.compile(r"\\[uUN]|\(\?[a-z]*[au][a-z]*[):]")
@@ -77,7 +77,7 @@ class BasicAuthSettings(FrozenModel):
 class CacheSettings(FrozenModel):
     """Keeps responses of the upstream on the node, except those with Set-Cookie or Cache-Control: private.
 
-    Requests with an Authorization header are passed on, unless `basicAuth` checks it or `key` contains it.
+    Requests with an Authorization header bypass it, unless `basicAuth` checks the header or `key` contains it.
     """
 
     valid_s: int = Field(
@@ -163,16 +163,16 @@ class LocationSettings(FrozenModel):
         return self.match in {"~", "~*"}
 
     def may_match_below(self, prefix: str) -> bool:
-        """Whether the regular expression in the path may match a path that begins so; True if that is not clear."""
+        """Whether the regular expression may match a path that begins with `prefix`; True if this cannot be decided."""
         start = _START.match(self.path)
         if start is None or "|" in self.path:
             return True
-        given, wanted = (text.lower() if self.match == "~*" else text for text in (start[1], prefix))
-        return given.startswith(wanted) or wanted.startswith(given)
+        own, other = (text.lower() if self.match == "~*" else text for text in (start[1], prefix))
+        return own.startswith(other) or other.startswith(own)
 
     @property
     def shares_private_responses(self) -> bool:
-        """Whether a response to a request with an Authorization header is kept, for others with the same key."""
+        """Whether the response to a request with an Authorization header is cached, for requests with the same key."""
         private = re.compile(r"\$\{?http_authorization\b")
         return self.basic_auth is not None or (self.cache is not None and private.search(self.cache.key) is not None)
 
@@ -201,13 +201,14 @@ class LocationSettings(FrozenModel):
         if not self.is_regex:
             if not _PATH.fullmatch(self.path):
                 raise ValueError(
-                    f"path must start with / and be no regular expression with match {self.match} (got {self.path}); "
-                    f"write ^{self.path} with match ~ for other characters than letters, digits and ._~!&()*+,:@-"
+                    f"path must start with / and cannot be a regular expression with match {self.match} (got "
+                    f"{self.path}); for characters other than letters, digits and ._~!&()*+,:@- write ^{self.path} "
+                    "with match ~"
                 )
             if {"", ".", ".."} & set(self.path.removesuffix("/").split("/")[1:]):
                 raise ValueError(
                     f"path cannot contain //, /./ or /../ (got {self.path}): nginx removes them from the path of a "
-                    "request before it compares"
+                    "request before it selects a location"
                 )
             return self
         try:
@@ -215,7 +216,7 @@ class LocationSettings(FrozenModel):
         except re.error as error:
             raise ValueError(f"path must be a regular expression with match {self.match} ({error})") from error
         if (found := _NOT_IN_PCRE.search(self.path)) is not None:
-            raise ValueError(f"path cannot contain {found[0]} (got {self.path}): nginx's regular expressions lack it")
+            raise ValueError(f"path cannot contain {found[0]} (got {self.path}): PCRE does not support it")
         if not (self.path.startswith("^") or self.path.endswith("$")):
             raise ValueError(
                 f"path must start with ^ or end with $ (got {self.path}): without an anchor it also matches inside of "
@@ -249,7 +250,7 @@ class LocationSettings(FrozenModel):
         if self.basic_auth is None and any(REMOTE_USER in value for value in self.request_headers.values()):
             raise ValueError(
                 f"requestHeaders cannot contain {REMOTE_USER} without basicAuth: nginx would pass on any name that a "
-                "client sends, also one with a line feed"
+                "client sends, even one with a line feed"
             )
         if self.cache is not None and not self.buffering:
             raise ValueError(

@@ -27,7 +27,6 @@ class GzipSettings(FrozenModel):
     min_length: int = Field(
         default=1024, ge=0, le=1_000_000_000, description="Minimum size of a compressed response, in bytes."
     )
-
     level: int = Field(default=3, ge=1, le=9, description="Compression level, from 1 (fastest) to 9 (smallest).")
     types: tuple[GzipType, ...] = Field(
         default=_GZIP_TYPES, min_length=1, description="Compressed types, in addition to text/html."
@@ -98,7 +97,7 @@ class NginxSettings(FrozenModel):
     )
     client_max_body_size: Size = Field(
         default="5m",
-        description="Maximum size of a request body, such as `512k` or `10m`. Larger ones get status 413.",
+        description="Maximum size of a request body, such as `512k` or `10m`. Larger requests get status 413.",
     )
     authz_max_body_size: Size = Field(
         default="64k",

@@ -28,8 +28,8 @@ def _http_url(value: SecretStr) -> SecretStr:
         raise ValueError("must be an http or https URL with a host name (the value is not shown)")
     if crosses_the_internet_unencrypted(text):
         raise ValueError(
-            "must be an https URL: over http anyone on the way reads its key and the events; http is accepted only for "
-            "a private IPv4 address, a name without a dot, .internal and .local (the value is not shown)"
+            "must be an https URL: over http, anyone on the path can read its key and the events; http is accepted "
+            "only for a private IPv4 address, a name without a dot, .internal and .local (the value is not shown)"
         )
     return value
 

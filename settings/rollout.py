@@ -16,6 +16,6 @@ class RolloutSettings(FrozenModel):
         default="stop",
         description="What a rollout does if a node cannot be reached: `stop` (nothing changes) or `skip` (the other "
         "nodes are completed, the output `incomplete` names the node, and the next `up` completes it). A change of "
-        "keepalived's configuration always stops if an eligible node cannot be reached, and a rotation of the "
-        "deployment key if any node cannot.",
+        "keepalived's configuration always stops if an eligible node cannot be reached; a rotation of the deployment "
+        "key always stops if any node cannot be reached.",
     )

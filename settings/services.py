@@ -174,8 +174,8 @@ class ServiceSettings(FrozenModel):
         for key, text in lines.items():
             if (found := _LIKE_A_REFERENCE.search(text)) is not None:
                 raise ValueError(
-                    f"{key} cannot contain {found[0]}, which only files can contain: each entry of secrets is an "
-                    "environment variable of its own"
+                    f"{key} cannot contain {found[0]}, which only files can contain; the service gets each entry "
+                    "of secrets as an environment variable"
                 )
         return self
 

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from settings.base import FrozenModel
 from settings.files import PublicDirectory
-from settings.headers import CORS, Headers, has_header
+from settings.headers import CORS, Headers, find_header
 from settings.locations import LocationSettings
 from settings.texts import refuse_missing_groups
 from settings.web import CorsSettings, ErrorPages, ExtraConfig, Size, bodies_of
@@ -70,7 +70,7 @@ class SiteSettings(FrozenModel):
 
     @property
     def name(self) -> str:
-        """A host name that the site serves (a wildcard matches any name below it), also in files, zones and secrets."""
+        """A host name that the site serves, which also names its files, zones and secrets: any.X for `*.X`."""
         return name_of(self.hosts[0])
 
     @property
@@ -108,7 +108,7 @@ class SiteSettings(FrozenModel):
         return self
 
     @model_validator(mode="after")
-    def _expressions_open_no_closed_prefix(self) -> SiteSettings:
+    def _expressions_do_not_bypass_restrictions(self) -> SiteSettings:
         expressions = [location for location in self.locations if location.is_regex]
         for number, location in enumerate(self.locations):
             if location.match != "prefix" or location.path == "/":
@@ -128,8 +128,10 @@ class SiteSettings(FrozenModel):
         for number, location in enumerate(self.locations):
             cors = location.cors or self.cors
             for key, headers in (("headers", self.headers), (f"locations[{number}].headers", location.headers)):
-                if cors is not None and (name := has_header(headers, CORS)) is not None:
-                    raise ValueError(f"{key} cannot contain {name} with cors: browsers refuse it twice; use cors alone")
+                if cors is not None and (name := find_header(headers, CORS)) is not None:
+                    raise ValueError(
+                        f"{key} cannot contain {name} with cors: browsers reject a repeated header; use only cors"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -53,7 +53,7 @@ class StreamSettings(FrozenModel):
     max_connections: int | None = Field(default=None, ge=1, le=65_535, description="Connections per client address.")
     allow: tuple[Network, ...] = Field(default=(), description="Networks that are served. Default: all.")
     deny: tuple[Network, ...] = Field(
-        default=(), description="Networks that are not served. The most specific network of both lists decides."
+        default=(), description="Networks that are not served. If both lists match, the most specific network decides."
     )
     extra_config: ExtraConfig = Field(default="", description="Further directives for the server, as a last resort.")
 

@@ -15,7 +15,7 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-# One line; a number in YAML is its text.
+# One line. A number in YAML is converted to text.
 SysctlValue = Annotated[
     str, BeforeValidator(_as_text), StringConstraints(pattern=r"^[!-~]([ -~\t]*[!-~])?$", max_length=1000)
 ]

@@ -1,4 +1,4 @@
-"""Texts of the settings that nginx's configuration contains in quotes, with variables."""
+"""Texts that nginx's configuration contains in quotes, and that may contain its variables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def refuse_missing_groups(texts: Mapping[str, str | None], groups: int) -> None:
             if int(number) > groups:
                 raise ValueError(
                     f"{name} cannot contain ${number}: the path has {groups} groups of a regular expression, and "
-                    "nginx cannot show a dollar sign; use a file"
+                    "nginx cannot output a dollar sign; use a file"
                 )
 
 
@@ -45,8 +45,9 @@ def _fits_into_quotes(text: str) -> str:
 
 
 def refuse_lone_dollars(text: str) -> str:
+    """Reject a `$` that does not begin a variable. Returns the text. Raises ValueError."""
     if _NO_VARIABLE.search(text):
-        raise ValueError("must not contain a $ that begins no variable: nginx cannot show a dollar sign; use a file")
+        raise ValueError("must not contain a $ that does not begin a variable: nginx cannot output one; use a file")
     return text
 
 
@@ -63,16 +64,16 @@ def _only_encoded_variables(text: str) -> str:
 
 
 def refuse_decoded_in_html(body: str, content_type: str) -> None:
-    """Reject a body through which a link of another site could run a script in the client's browser. ValueError."""
+    """Reject decoded variables in HTML and XML: a link could inject a script into the page. Raises ValueError."""
     if content_type.partition(";")[0].strip() in _WITH_SCRIPTS and (found := _DECODED_TEXT.search(body)) is not None:
         raise ValueError(
-            f"body must not contain {found[0]} with contentType {content_type}: its value is decoded and may contain a "
-            "script of a client; use $request_uri, contentType text/plain or a file"
+            f"body must not contain {found[0]} with contentType {content_type}: its value is decoded and may contain "
+            "an injected script; use $request_uri, contentType text/plain or a file"
         )
 
 
 def _or_a_checked_user(text: str) -> str:
-    # nginx has compared the name with its list (settings/locations.py) before it sends a request to the upstream.
+    # LocationSettings requires basicAuth for it, so nginx has checked the user before it proxies the request.
     _only_encoded_variables(text.replace(REMOTE_USER, ""))
     return text
 

@@ -47,13 +47,13 @@ def _not_behind_a_link(command: str) -> str:
 
 
 def _needs_no_shell(command: str) -> str:
-    """Keepalived splits a command at spaces and passes on all else as it is."""
+    """Reject shell syntax: keepalived splits a command at spaces and interprets only quotes. Raises ValueError."""
     if command.count("'") % 2:
         raise ValueError(f"must have an even number of single quotes (got {command})")
     if (found := _OF_A_SHELL.search(_IN_QUOTES.sub("", command))) is not None:
         raise ValueError(
-            f"cannot contain {found[0]} outside of single quotes (got {command}): keepalived starts no shell; use "
-            "/usr/bin/dash -c 'COMMAND', or a script"
+            f"cannot contain {found[0]} outside of single quotes (got {command}): keepalived does not start a shell; "
+            "use /usr/bin/dash -c 'COMMAND', or a script"
         )
     return command
 

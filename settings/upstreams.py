@@ -32,8 +32,8 @@ _OF_STREAMS = re.compile(
 _VARIABLE = re.compile(r"\$\{?\w+\}?")
 
 
-def not_in_streams(expression: str) -> str | None:
-    """The first variable that streams do not have, such as those of HTTP requests."""
+def find_http_variable(expression: str) -> str | None:
+    """Return the first variable that nginx's stream modules do not have, or None."""
     return next((each for each in _VARIABLE.findall(expression) if not _OF_STREAMS.match(each)), None)
 
 

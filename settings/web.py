@@ -17,9 +17,9 @@ Origin = Annotated[str, StringConstraints(pattern=r"^(\*|https?://[A-Za-z0-9.-]+
 Method = Annotated[str, StringConstraints(pattern=r"^[A-Z]+$", max_length=20)]
 MimeType = Annotated[str, StringConstraints(pattern=r"^[a-z]+/[A-Za-z0-9.+-]+(; ?charset=[A-Za-z0-9-]+)?$")]
 # `none` and `=404` cannot be confused with statuses because YAML keys are text here: "404", "50x".
-# 494 to 499 are nginx's own, which clients never see.
+# nginx uses 494 to 499 internally; clients never see them.
 StatusGroup = Annotated[str, StringConstraints(pattern=r"^(4[0-8][0-9]|49[0-3]|5[0-9]{2}|[45]0x)$")]
-# With these nginx uses the text of `return` as a URL (ngx_http_rewrite_module).
+# With these statuses nginx uses the text of `return` as a URL (ngx_http_rewrite_module).
 _REDIRECTS = (301, 302, 303, 307, 308)
 _WITHOUT_BODY = (204, 304)
 
@@ -39,7 +39,7 @@ class ResponseSettings(FrozenModel):
     content_type: MimeType = Field(default="text/plain", description="Type of the body.")
 
     @model_validator(mode="after")
-    def _runs_no_script_of_a_client(self) -> ResponseSettings:
+    def _has_no_injected_script(self) -> ResponseSettings:
         refuse_decoded_in_html(self.body, self.content_type)
         return self
 
@@ -107,7 +107,7 @@ class CorsSettings(FrozenModel):
         names = [origin.lower() for origin in origins]
         for origin in origins:
             if names.count(origin.lower()) > 1:
-                raise ValueError(f"must contain each origin once, in upper or lower case (got {origin} twice)")
+                raise ValueError(f"must contain each origin once, regardless of case (got {origin} twice)")
         return origins
 
     @model_validator(mode="after")
@@ -121,8 +121,8 @@ class CorsSettings(FrozenModel):
 def _is_a_host(name: str) -> str:
     if name in {"none", "blocked"}:
         raise ValueError(
-            f"cannot be {name}, a word of nginx's valid_referers: allowEmpty serves requests without a Referer header, "
-            "and a Referer header without http:// is always refused"
+            f"cannot be {name}, a keyword of nginx's valid_referers: allowEmpty serves requests without a Referer "
+            "header, and a Referer header without http:// is always refused"
         )
     return name
 

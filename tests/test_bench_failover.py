@@ -110,7 +110,7 @@ def test_results_are_a_note_of_their_commit(repository: Path) -> None:
     assert Results(repository).runs == []
 
 
-def test_results_belong_to_the_commit_that_they_were_started_with(repository: Path) -> None:
+def test_results_belong_to_the_commit_with_which_the_runs_began(repository: Path) -> None:
     results = Results(repository)
     results.add([RUN])
     subprocess.run(["git", "commit", "--quiet", "--allow-empty", "-m", "two"], cwd=repository, check=True)
@@ -121,7 +121,7 @@ def test_results_belong_to_the_commit_that_they_were_started_with(repository: Pa
     assert Results(repository).runs == [RUN]
 
 
-def test_a_group_that_did_not_recover_is_counted_and_no_run(repository: Path) -> None:
+def test_a_group_that_did_not_recover_counts_as_failed_and_not_as_a_run(repository: Path) -> None:
     """Without it the table would show the best of several attempts only."""
     failed = read_run("fast-programs", {"fault": "nginx-kill", "on": "master", "error": "the group is not ready"})
     assert failed is not None

@@ -40,8 +40,8 @@ def test_a_missed_goal_is_shown_with_the_most_that_shared_cores_allow(
 
 
 @pytest.mark.parametrize("name", ["lecture", "tandem"])
-def test_errors_are_no_rate(capsys: pytest.CaptureFixture[str], name: str) -> None:
-    """Nginx answers 503 without a server behind it, and much faster."""
+def test_a_rate_of_error_responses_misses_the_goal(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """Nginx sends an error without a request to a server, which is much faster."""
     errors = parse_wrk(f"{WRK}  Non-2xx or 3xx responses: 82500\n", 2.0, 9.5).errors
     found = {kind: {"lecture": measured(10_000, 6, 65, 100), "tandem": measured(32_000, 2, 25, 44)} for kind in KINDS}
     found["TLS, 1 connection"][name]["errors"] = errors

@@ -76,7 +76,7 @@ TooManyDisks = rule(
     "An instance can have at most 20 data disks.",
     documented("CBS limits: at most 20 elastic disks for each instance; code: AttachDisks", page="362/5145"),
 )
-InstanceTakesNoDisk = rule(
+InstanceCannotAttachDisk = rule(
     "InvalidInstance.NotSupported",
     "A disk cannot be attached to an instance that is being created or terminated, or that failed to launch.",
     assumed("AttachDisks (362/16313) has the code and does not name the states"),

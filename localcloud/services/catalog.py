@@ -11,7 +11,7 @@ from localcloud.services.parameters import Parameters
 
 ImageIdsAndFilters = rule(
     "InvalidParameter.InvalidParameterCoexistImageIdsFilters",
-    "A list of images must have either IDs or filters.",
+    "A list of images cannot have both IDs and filters.",
     documented("DescribeImages: not both ImageIds and Filters", page="213/15715"),
 )
 

@@ -106,7 +106,7 @@ def describe_disks(call: Call, _given: Parameters) -> Answer:
     disk.DiskNotPortable,
     disk.DiskZoneMismatch,
     disk.TooManyDisks,
-    disk.InstanceTakesNoDisk,
+    disk.InstanceCannotAttachDisk,
     instance.InstanceNotFound,
 )
 def attach_disks(call: Call, given: Parameters) -> None:
@@ -116,7 +116,7 @@ def attach_disks(call: Call, given: Parameters) -> None:
     if target is None:
         raise instance.InstanceNotFound(got=instance_id)
     if target.state in {"PENDING", "LAUNCH_FAILED", "TERMINATING"}:
-        raise disk.InstanceTakesNoDisk(got=target.state, instance_id=instance_id)
+        raise disk.InstanceCannotAttachDisk(got=target.state, instance_id=instance_id)
     for disk_id in given.required_texts("DiskIds", limit=ATTACHED_PER_REQUEST):
         disk.attach(call.tx, disk_id, target.id, target.zone, delete_with_instance=given.flag("DeleteWithInstance"))
 

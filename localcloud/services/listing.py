@@ -59,12 +59,12 @@ UnknownInstanceFilter = rule(
 )
 IdsAndFilters = rule(
     "InvalidParameter.Coexist",
-    "A list request must have either IDs or filters.",
+    "A list request cannot have both IDs and filters.",
     documented("DescribeVpcs and other list actions of vpc: not both", page="215/15778"),
 )
 InstanceIdsAndFilters = rule(
     "InvalidParameter",
-    "A list request must have either IDs or filters (services cvm and cbs).",
+    "A list request cannot have both IDs and filters (services cvm and cbs).",
     documented("DescribeInstances: not both; the code is assumed", page="213/15728"),
 )
 TooManyFilterValues = rule(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from operations.drill.faults import Action, Back, Case, Planned, Target
+from operations.drill.faults import Action, Case, EndDrains, Planned, Target
 from operations.drill.result import Result
 from operations.drill.site import DrillError, Site
 from operations.errors import OperationError
@@ -159,7 +159,7 @@ class Drill:
     def _undo(
         self, undo: Action | None, left: list[str], injection: Injection
     ) -> list[OperationError | ProvisioningError]:
-        """Try it on each node that is `left`. Returns the errors."""
+        """Undo the fault on each node in `left`, and remove the node from it. Returns the errors."""
         errors: list[OperationError | ProvisioningError] = []
         for node in list(left):
             assert undo is not None
@@ -174,7 +174,7 @@ class Drill:
 
     def _apply(self, action: Action, node: str) -> float:
         """Inflict or undo a fault. Returns the time at which it began. Raises DrillError or ProvisioningError."""
-        if not isinstance(action, Planned | Back):
+        if not isinstance(action, Planned | EndDrains):
             return self.site.apply(action, node)
         at, inventory = self.now(), self.site.group.inventory
         # Without credentials, because the figures show when clients reach the new master.

@@ -29,11 +29,11 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Back:
-    """The end of the drain that a switchover has left, with a mode in which the virtual IP would return at once."""
+class EndDrains:
+    """Ends the drain that a switchover leaves in a mode in which the virtual IP would otherwise return."""
 
 
-Action = OnNode | OnCloud | Planned | Back
+Action = OnNode | OnCloud | Planned | EndDrains
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ _MASTER_PROCESS = "$(systemctl show --property=MainPID --value nginx)"
 _BROKEN = "/etc/nginx/conf.d/zz-drill.conf"
 
 FAULTS: tuple[Fault, ...] = (
-    Fault("switchover", "planned switchover", Planned(), Back(), on=("master",), safe=True, lasts_s=3),
+    Fault("switchover", "planned switchover", Planned(), EndDrains(), on=("master",), safe=True, lasts_s=3),
     Fault("nginx-stop", "nginx stopped", OnNode("systemctl stop nginx"), _start("nginx"), safe=True),
     Fault("nginx-kill", "nginx killed (kill -9)", _signal("nginx", "KILL"), _start("nginx"), safe=True),
     Fault("nginx-hang", "nginx hangs (SIGSTOP of all processes)", _signal("nginx", "STOP"), _signal("nginx", "CONT"),

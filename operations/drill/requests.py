@@ -169,18 +169,17 @@ class Sender:
         self._out.write(json.dumps(asdict(record)) + "\n")
         if status == _UNAUTHORIZED and stream.refused is not None and not self._refused.locked():
             async with self._refused:  # one login for all requests with the old token
-                with suppress(
-                    OSError, EOFError, RuntimeError, ValueError, KeyError
-                ):  # the next refused request tries again
+                # The next refused request tries again.
+                with suppress(OSError, EOFError, RuntimeError, ValueError, KeyError):
                     await stream.refused()
 
 
 class MalformedResponseError(OSError):
-    """The response was cut off, or is no HTTP."""
+    """The response was cut off, or is not HTTP."""
 
 
 async def _read_response(reader: asyncio.StreamReader) -> Response:
-    """Raises OSError, EOFError."""
+    """Read one response. Raises OSError or EOFError."""
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         status = int(head[0].split()[1])

@@ -150,9 +150,9 @@ class Site:
 
 
 def ahead_s(clock: float, began: float, ended: float) -> float:
-    """The difference of a node's clock that was read between these times; 0 if it is less than their distance.
+    """How far a node's clock, read between `began` and `ended`, is ahead, in seconds; 0 if it lies between them.
 
-    Two clocks that are synchronised differ by less than a call takes, and then the node's own times are the best ones.
+    Synchronised clocks differ by less than the duration of a call; the node's own times are then the most exact ones.
     """
     return 0.0 if began <= clock <= ended else clock - (began + ended) / 2
 

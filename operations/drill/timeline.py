@@ -75,7 +75,7 @@ def figures(run: CaseRun) -> dict[str, dict[str, Any]]:
             "late": _late(seen, streams, zero, undone),
             "recovery": {
                 **_counts(recovery, streams),
-                # The time between two windows, in which the next fault lasted, does not count.
+                # The time between two windows does not count: the next fault lasts in it.
                 "blackout_ms": _longest([_counts(window, streams)["blackout_ms"] for window in windows]),
                 "restored_ms": _restored_ms(recovery, streams, undone),
             },
@@ -85,7 +85,7 @@ def figures(run: CaseRun) -> dict[str, dict[str, Any]]:
 
 
 def _longest(blackouts_ms: Sequence[float | None]) -> float | None:
-    """None: there was no correct response at all."""
+    """None if one of them is None: a window without a correct response."""
     return None if None in blackouts_ms else max(each or 0.0 for each in blackouts_ms)
 
 

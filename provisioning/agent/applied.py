@@ -33,7 +33,7 @@ def add(node: Node, entries: list[Entry]) -> None:
 
 
 def add_again(node: Node, entries: list[Entry]) -> None:
-    """Record the items of the previous version before a rollback brings them back, so that a later one removes them."""
+    """Record the items that a rollback is about to restore, so that a later rollout can remove them."""
     recorded = read(node)
     missing = [entry for entry in entries if entry not in recorded]
     _keep_originals(node, missing)
@@ -56,7 +56,7 @@ def remove(
         add_pending(node, ["daemon-reload"])
     _record_removal(node, entries)
     if any(entry["kind"] in ("unit", "timer") for entry in entries):
-        read_unit_files(node)  # a commit that was interrupted may have enabled units that are shown as disabled
+        read_unit_files(node)  # until then, systemd shows units that an interrupted commit enabled as disabled
     done: list[str] = []
     for entry in entries:
         named = {key: value for key, value in entry.items() if key != "kind"}

@@ -15,16 +15,16 @@ _MARGIN_S = 1.0  # for the time of the call
 
 
 def run_script(node: Node, *, script: str, deadline_s: float) -> dict[str, Any]:
-    """Run a shell script. Returns the time before it (seconds since the epoch), how long it took, and how it ended."""
+    """Run a shell script. Returns its start (seconds since the epoch), duration, exit code and output."""
     at, began = node.wall_clock(), node.now()
     result = node.run(["sh", "-c", script], timeout_s=deadline_s)
     return {"at": at, "took_s": node.now() - began, "code": result.code, "out": (result.out + result.err).strip()}
 
 
 def journal(node: Node, *, for_s: float) -> dict[str, Any]:
-    """The lines of the last `for_s` seconds of the units that decide about failovers: time, unit, text.
+    """The log lines (time, unit, text) of the last `for_s` seconds of the units that take part in failovers.
 
-    Also returns the time at which they were read, since the clock of the operator may differ.
+    Also returns the node's time at the start of the call, since the operator's clock may differ.
     """
     at = node.wall_clock()
     own = [f"_SYSTEMD_UNIT={unit}.service" for unit in UNITS]

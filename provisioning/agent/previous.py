@@ -15,6 +15,7 @@ import contextlib
 import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from .upstreams import text_before_leave
 
 UNDO_NEXT, UNDO, PREVIOUS = "undo.next.json", "undo.json", "previous.json"
 REVISION, REJECTED = "revision.json", "rejected.json"
-RECORD = "manifest.json"  # applied.py
+RECORD = "manifest.json"  # of applied.py
 _MAX_REJECTED = 20
 
 
@@ -78,8 +79,8 @@ def _copy(source: Path, target: Path) -> None:
     os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
 
 
-def is_repair(journal: dict[str, Any]) -> bool:
-    """Whether a journal leads back to its own version: it belongs to a repair, or to the last part of a rollout."""
+def is_repair(journal: Mapping[str, Any]) -> bool:
+    """Whether a journal returns to its own version, as in a repair and in the last part of a rollout."""
     return bool(journal["base"]) and journal["base"]["revision"] == journal["revision"]
 
 

@@ -55,7 +55,7 @@ def start(node: Node, after_s: int = AFTER_S) -> None:
 
 
 def runs(node: Node) -> bool:
-    """Whether a run has taken a node out of service. A switchover that leaves its node drained stops the timer."""
+    """Whether the timer waits to put a node back. A switchover that leaves its node drained stops it."""
     return node.at(PROGRAM).exists()
 
 

@@ -43,7 +43,7 @@ def roll_back(node: Node) -> list[str]:
         return []
     if missing := previous.missing_targets(node, journal):
         raise StepError("rollback", f"{', '.join(missing)} of the previous version no longer exists")
-    applied.add_again(node, journal.get("record", []))  # earlier releases of Tandem have not kept it
+    applied.add_again(node, journal.get("record", []))  # absent in journals of earlier versions
     # Before the first change, so that the next run performs what an interrupted rollback did not.
     add_pending(node, journal["actions"])
     read_unit_files(node)  # a commit that was interrupted may have enabled units that are shown as disabled
@@ -58,7 +58,7 @@ def revert(node: Node, *, revision: str) -> list[str]:
     kept, undo = node.read_json(previous.PREVIOUS, None), node.read_json(previous.UNDO, None)
     if kept and kept["revision"] == revision and (undo is None or previous.is_repair(undo)):
         node.before("revert")
-        if undo is not None:  # it has restored files of both versions, and may have stopped units of the previous one
+        if undo is not None:  # the repair may have stopped units that the previous version had started
             kept["units"] = {**undo["units"], **kept["units"]}
             node.write_json(previous.PREVIOUS, {**kept, "actions": merge(kept["actions"], undo["actions"])})
         node.state_path(previous.PREVIOUS).replace(node.state_path(previous.UNDO))

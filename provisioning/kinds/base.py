@@ -126,7 +126,7 @@ class Item:
         raise NotImplementedError
 
     def commit_s(self) -> float:
-        """The seconds that its commit may take, beside those of the other items."""
+        """Seconds that its commit may take, in addition to those of the other items."""
         return 0.0
 
     def candidates(self) -> Sequence[Candidate]:

@@ -42,7 +42,7 @@ def refuse(changes: Sequence[NodeChange]) -> None:
 
 
 def explain(error: LostDataError, connections: Sequence[Connection]) -> LostDataError:
-    """The error with the backups that can be restored, and what to do."""
+    """Add the backups that can be restored, and the commands for it. Returns the error."""
     error.message += ", but a database of this group has held data; no database was created"
     try:
         backups = describe_backups(list_backups(connections))
@@ -109,7 +109,7 @@ def _remember(changes: Sequence[NodeChange], record: Record, token: str) -> None
 
 
 def read_record(connections: Sequence[Connection]) -> Record | None:
-    """The record of any of these nodes."""
+    """Return the record of the first node that has one, or None."""
     asked = in_parallel(connections, lambda connection: connection.call([question((), ())])[0])
     return next((answer["held_data"] for answer in asked if answer["held_data"]), None)
 

@@ -53,7 +53,7 @@ def divide(plan: Plan, *, together: Collection[str] = ()) -> Parts:
 
 
 def without_after_all(plan: Plan) -> Plan:
-    """The plan without the steps that come after all nodes."""
+    """The plan without the steps that follow after all nodes have changed."""
     return dataclasses.replace(
         plan, commit=tuple(step for step in plan.commit if step.item.turn() is not Turn.AFTER_ALL)
     )

@@ -37,14 +37,14 @@ def stop_demoted(
 
 
 def keep_for(skipped: Sequence[str], changes: Sequence[NodeChange], report: Report) -> list[NodeChange]:
-    """The changes without the steps that come after all nodes, such as stopping databases.
+    """The changes without the steps that follow after all nodes have changed, such as stopping databases.
 
-    A skipped node that comes back needs what the others no longer need: its old account, password or databases.
+    A skipped node that comes back still needs its old account, password or databases.
     """
     kept = [replace(change, plan=without_after_all(change.plan)) for change in changes]
     if any(change.plan.removals or change.plan != less.plan for change, less in zip(changes, kept, strict=True)):
         verb = "is" if len(skipped) == 1 else "are"
-        report(f"what left the manifests is removed when {', '.join(skipped)} {verb} completed")
+        report(f"items that left the manifests are removed when {', '.join(skipped)} {verb} completed")
     return kept
 
 

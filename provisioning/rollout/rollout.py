@@ -8,7 +8,7 @@
    master last, then what other nodes needed until then. A switchover precedes a change of the master that cuts off
    clients. A node that fails is rolled back to its previous version, and the rollout stops. While no node serves yet,
    all nodes are committed in parallel.
-5. Remove what has left the manifests, unless a node was skipped, which may still need it.
+5. Remove the items that left the manifests, unless a node was skipped, which may still need them.
 
 A run that follows an interrupted one converges: it gathers the facts again, unfinished reloads are recorded on the
 node's disk, and the lock of an owner that has ended is released or expires.

@@ -62,7 +62,7 @@ def change_vrrp(
     keeper = find_keeper(nodes)
     stopped = find_stopped(nodes, keeper)
     changed: dict[str, tuple[str, ...]] = {}
-    down: list[str] = []  # of the stopped nodes, those that are stopped now
+    down: list[str] = []  # the nodes whose keepalived is stopped at present
     wait = _Wait(clock, sleep)
     if stopped:
         by = f"; until the change is complete no other node can take over from {keeper.name}" if keeper else ""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from provisioning.sites import Site, content_root
-from settings.headers import HSTS, has_header
+from settings.headers import HSTS, find_header
 from settings.locations import LocationSettings, RateLimitSettings
 from settings.nginx import NginxSettings
 from settings.web import CorsSettings, ErrorPage
@@ -108,8 +108,8 @@ def make_view(site: Site, nginx: NginxSettings) -> View:
     settings = site.settings
     prefix = _variable(site.name)
     site_cors = Cors(f"{prefix}_cors", settings.cors) if settings.cors is not None else None
-    # A header of the settings takes the place of the default, for example with includeSubDomains.
-    hsts = () if has_header(settings.headers, HSTS) else _hsts(site, nginx)
+    # A header of the settings replaces the default, for example with includeSubDomains.
+    hsts = () if find_header(settings.headers, HSTS) else _hsts(site, nginx)
     headers = (*hsts, *settings.headers.items())
     given = settings.locations or (LocationSettings(path="/", try_files=("$uri", "$uri/", "=404")),)
     locations = tuple(
@@ -200,7 +200,7 @@ def _hidden(cors: Cors | None) -> tuple[str, ...]:
 def _pages_of(
     site: Site, variable: str, settings: LocationSettings, headers: Sequence[tuple[str, str]]
 ) -> tuple[Page, ...]:
-    """The pages of a location: () if those of the site apply, which have the headers of the site."""
+    """The pages of a location; () if it inherits those of the site, which have the headers of the site."""
     if not (settings.error_pages or headers):
         return ()
     # nginx inherits pages only in locations without `error_page`.

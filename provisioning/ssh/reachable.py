@@ -50,11 +50,11 @@ def connected(inventory: Inventory, connect: Callable[[RemoteNode], Connection])
 def refuse_to_skip(inventory: Inventory, reached: Reached) -> None:
     """Raises UnreachableError unless all nodes, or at least one eligible node, can be reached.
 
-    While the deployment key is rotated, all must be: the state forgets the key that a skipped node accepts.
+    During a rotation of the deployment key all must be: the state would lose the key that a skipped node accepts.
     """
     error = reached.first_error
     if error and inventory.other_private_key:
-        error.message += "; the deployment key cannot change without this node, which would accept the old key only"
+        error.message += "; the deployment key cannot be rotated without this node, which would accept only the old key"
         raise error
     if error and not any(node.eligible and node.name in reached.connections for node in inventory.nodes):
         error.message += "; no eligible node can be reached, so the rollout cannot skip it"

@@ -68,17 +68,17 @@ def find_holder(call: CallApi, inventory: Inventory, address: str) -> str | None
 
 
 def find_detached(havip: Mapping[str, Any], inventory: Inventory) -> list[str]:
-    """The eligible nodes whose announcements have no effect, for example after `tandem fence`."""
+    """Eligible nodes whose announcements have no effect, because `tandem fence` or an operator has detached them."""
     attached = {each["InstanceId"] for each in havip.get("HaVipAssociationSet") or []}
-    if not attached:  # it was found by the instances that are attached to it, so the API has left this out
+    if not attached:  # the filter matched an attached instance, so the API has omitted the set
         return []
     return [node.name for node in inventory.nodes if node.eligible and node.instance_id not in attached]
 
 
 def check_attached(call: CallApi, inventory: Inventory, to: str | None) -> None:
-    """Check that the node that is to hold each virtual IP may announce it: `to`, or any but the present one.
+    """Check for each virtual IP that a node that would take it over is attached to its HAVIP.
 
-    Raises SwitchoverError or CloudApiError.
+    These nodes are `to`, or without it all eligible nodes except the master. Raises SwitchoverError or CloudApiError.
     """
     for address in inventory.virtual_ips:
         havip = find_havip(call, inventory, address)

@@ -65,7 +65,7 @@ def drain_node(group: Group, name: str, seconds: int) -> None:
     """Take a node out of service until an operator puts it back, at most for this time.
 
     Every node with a part in it restarts its timer, which puts the node back without an operator. Raises
-    ProvisioningError, also if another node is drained or this one cannot be reached; it is in service as before.
+    ProvisioningError, also if another node is drained or this one is unreachable; the node then serves as before.
     """
     with connected(group, name) as around:
         if not isinstance(around, Surroundings):
@@ -103,13 +103,13 @@ def retire(group: Group, name: str) -> list[str]:
 def retired(group: Group, names: Sequence[str]) -> Generator[None]:
     """Retire nodes while a rollout removes them from the group, before the others drop them as VRRP peers.
 
-    They are resumed if the rollout fails before its commit began. Later, or after an earlier run that has stopped them,
-    a peer may have dropped them: with their keepalived two nodes could hold the virtual IP. Raises ProvisioningError.
+    They are resumed if the rollout fails before its commit, unless an earlier run had stopped them. After a commit a
+    peer may have dropped them, and with their keepalived two nodes could hold the virtual IP. Raises ProvisioningError.
     """
     stopped: list[str] = []
     try:
         for name in names:
-            # Without a unit that ran, an earlier run has stopped the node, or it cannot be reached.
+            # If no unit ran, an earlier run has stopped the node, or the node is unreachable.
             stopped += [name] if retire(group, name) else []
         yield
     except ProvisioningError as error:
@@ -127,7 +127,7 @@ def retired(group: Group, names: Sequence[str]) -> Generator[None]:
 def demote(group: Group, name: str) -> None:
     """Move the virtual IPs of a node that stays in the group to its peers, and stop its keepalived.
 
-    Raises ProvisioningError; the node was put back.
+    Raises ProvisioningError; the node is then back in service.
     """
     with connected(group, name) as around:
         if isinstance(around, Surroundings):

@@ -55,7 +55,7 @@ DRAIN = Extent(stops=False)
 def take_out(around: Surroundings, extent: Extent = EVERYTHING) -> tuple[Switchover, ...]:
     """Take a node out of service until `put_back`. Returns the moves of its virtual IPs.
 
-    If no node serves, there is nothing to lose: the virtual IPs stay, so that the node can be repaired.
+    If no node serves, the virtual IPs stay on the node, so that it can be repaired.
 
     Raises SwitchoverError or another ProvisioningError. The node is in service then, as before.
     """
@@ -127,7 +127,7 @@ def check_none_is_kept_out(around: Surroundings, name: str = "") -> None:
 
 
 def check_kept_out(found: Iterable[str], name: str = "") -> None:
-    """Check the nodes that are kept out of service, as each node names one or none (""). Raises SwitchoverError."""
+    """Check that no node but `name` is in the names of nodes kept out of service. Raises SwitchoverError."""
     for out in found:
         if out not in {"", name}:
             raise SwitchoverError(

@@ -77,7 +77,7 @@ def switch_back(group: Group) -> tuple[Switchover, ...]:
 
 
 def end_drains(group: Group) -> tuple[Switchover, ...]:
-    """Like `switch_back`, but no drained node is no error."""
+    """End the drain of each node that a switchover has left drained. Returns the moves; none without such a node."""
     return _put_back(group, _find_drained(group))
 
 
@@ -131,7 +131,7 @@ def _find_drained(group: Group) -> list[str]:
     """The nodes that get a virtual IP back when their drain ends.
 
     Raises SwitchoverError if an operator keeps a node out of service, which only `tandem undrain` ends. Raises another
-    ProvisioningError if a node cannot be asked.
+    ProvisioningError if a node cannot be queried.
     """
     nodes = [node for node in group.inventory.nodes if node.eligible]
     questions = [{"do": "preferred_while_drained"}, {"do": "kept_out"}]

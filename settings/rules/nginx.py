@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from settings.credentials import SERVED_NAMES, CredentialsSettings
 from settings.data import DataSettings
 from settings.domains import DomainsSettings
-from settings.headers import HSTS, has_header
+from settings.headers import HSTS, find_header
 from settings.iam import APISERVER, AUTHZ_SERVER, IamSettings
 from settings.nginx import NginxSettings
 from settings.nodes import ELIGIBLE_NODES, NodesSettings
@@ -16,12 +16,12 @@ from settings.rules.certificates import find_problems
 from settings.rules.ports import NGINX_AND_SSH, NGINX_PORTS, iam_ports
 from settings.services import ServiceSettings
 from settings.sites import name_of
-from settings.upstreams import not_in_streams
+from settings.upstreams import find_http_variable
 from settings.virtual_ip import VirtualIpSettings
 
 Services = Mapping[str, ServiceSettings]
 
-HEALTH = "health"  # a name of default.conf.j2
+HEALTH = "health"  # a server_name in default.conf.j2
 _SITES = "tandem:nginx.sites"
 _STREAMS = "tandem:nginx.streams"
 
@@ -59,10 +59,10 @@ def check_targets(nginx: NginxSettings, iam: IamSettings, services: Services) ->
                 yield _unknown_target(f"{_STREAMS}[{number}].{key}", name, known)
             elif name in nginx.upstreams and nginx.upstreams[name].method == "url-hash":
                 yield Problem(f"{_STREAMS}[{number}].{key}", f"cannot be {name} with method url-hash: TCP has no URL")
-            elif name in nginx.upstreams and (unknown := not_in_streams(nginx.upstreams[name].hash_key or "")):
+            elif name in nginx.upstreams and (unknown := find_http_variable(nginx.upstreams[name].hash_key or "")):
                 yield Problem(
                     f"{_STREAMS}[{number}].{key}",
-                    f"cannot be {name}, whose hashKey has {unknown}: TCP and UDP have no such variable; use "
+                    f"cannot be {name}, whose hashKey contains {unknown}: streams do not have this variable; use "
                     "$remote_addr or $ssl_preread_server_name",
                 )
             elif name is not None and name not in nginx.upstreams and stream.protocol == "udp":
@@ -126,7 +126,7 @@ def check_hosts_are_not_reserved(nginx: NginxSettings) -> Iterator[Problem]:
             )
     for key, host in _hosts(nginx):
         if host == HEALTH:
-            yield Problem(key, f"cannot be {host}, under which the health daemons ask nginx; choose another name")
+            yield Problem(key, f"cannot be {host}, the host name of the health daemons' probes; choose another name")
         if name_of(host).rpartition(".")[2] == "localhost":
             yield Problem(key, f"cannot be {host}: it is the name of each host for itself (RFC 6761)")
 
@@ -134,11 +134,12 @@ def check_hosts_are_not_reserved(nginx: NginxSettings) -> Iterator[Problem]:
 def check_sites_do_not_proxy_to_nginx(
     nginx: NginxSettings, nodes: NodesSettings, virtual_ip: VirtualIpSettings
 ) -> Iterator[Problem]:
-    """A request that returns to its site is sent again and again, until no connection is free."""
+    """A request that returns to its site loops until no connection is free."""
     own = {text for node in nodes.members[:ELIGIBLE_NODES] for text in (node.name, str(node.address))}
     own |= set(map(str, virtual_ip.addresses))
-    for name in {location.proxy for site in nginx.sites for location in site.locations} & nginx.upstreams.keys():
-        for number, server in enumerate(nginx.upstreams[name or ""].servers):
+    targets = {location.proxy for site in nginx.sites for location in site.locations}
+    for name, upstream in nginx.upstreams.items():
+        for number, server in enumerate(upstream.servers if name in targets else ()):
             if server.address in own and server.port in NGINX_PORTS:
                 yield Problem(
                     f"tandem:nginx.upstreams.{name}.servers[{number}]",
@@ -218,7 +219,7 @@ def check_hsts(nginx: NginxSettings, credentials: CredentialsSettings) -> Iterat
             yield Problem(f"{_SITES}[{number}].hstsMaxAgeS", f"{reason} (got {site.hsts_max_age_s})")
         given = {f"locations[{index}].headers": each.headers for index, each in enumerate(site.locations)}
         for key, headers in {"headers": site.headers, **given}.items():
-            if (name := has_header(headers, HSTS)) is not None:
+            if (name := find_header(headers, HSTS)) is not None:
                 yield Problem(f"{_SITES}[{number}].{key}.{name}", f"{reason} (got {headers[name]})")
 
 
@@ -251,8 +252,8 @@ def check_stream_ports(
             if any(server.address in virtual and server.port == stream.port for server in servers):
                 yield Problem(
                     key,
-                    f"must differ from the port of the servers of {name} (got {stream.port}): at a virtual IP it is "
-                    "nginx itself, and connections would return to it",
+                    f"must differ from the port of the servers of {name} (got {stream.port}): at a virtual IP "
+                    "nginx itself listens on it, so connections would loop",
                 )
             beside_nginx = {server.port for server in servers if server.address in eligible}
             if stream.protocol == "tcp" and stream.port in beside_nginx:

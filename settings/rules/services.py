@@ -118,9 +118,9 @@ def check_bucket_is_reached_privately(data: DataSettings, region: str) -> Iterat
     if crosses_the_internet_unencrypted(bucket.endpoint):
         yield Problem(
             "tandem:data.backup.bucket.endpoint",
-            f"must be an https URL (got {bucket.endpoint}): over http anyone on the way reads the databases; http is "
-            f"accepted only for cos.{region}.myqcloud.com, a private IPv4 address, a name without a dot, .internal and "
-            ".local",
+            f"must be an https URL (got {bucket.endpoint}): over http, anyone on the path can read the databases; "
+            f"http is accepted only for cos.{region}.myqcloud.com, a private IPv4 address, a name without a dot, "
+            ".internal and .local",
         )
 
 

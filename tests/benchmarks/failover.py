@@ -87,7 +87,7 @@ class Results:
         write_file(self._file, self._as_json())
 
     def keep(self) -> None:
-        """Keep the runs as a note of the commit that they were started with."""
+        """Store the runs as a git note of the commit with which they began."""
         _git(self._repository, "notes", f"--ref={NOTES}", "add", "-f", "-F", "-", self.commit, text=self._as_json())
 
     def _as_json(self) -> str:
@@ -96,7 +96,7 @@ class Results:
 
 
 def run_part(name: str, results: Results, most: int | None = None) -> None:
-    """Run what is missing of a part. Each fault is kept as soon as it has run."""
+    """Run the missing faults of a part. Each result is saved immediately."""
     part = PARTS[name]
     with tempfile.TemporaryDirectory() as directory, deployed(part, Path(directory)) as bench:
         for _ in range(_ATTEMPTS):
@@ -110,7 +110,7 @@ def run_part(name: str, results: Results, most: int | None = None) -> None:
 
 
 def problems(name: str, results: Results, most: int | None = None) -> list[str]:
-    """What is wrong with the results of a part, also if they are from an earlier call."""
+    """The problems of the results of a part, including those of earlier calls."""
     missing = [f"{name}: {fault} on {on}: {runs} runs are missing" for fault, on, runs in results.missing(name, most)]
     return [*missing, *false_failovers(name, results.runs)]
 

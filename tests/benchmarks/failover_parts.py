@@ -80,7 +80,7 @@ class Run:
     lost_posts: int
     lost_after: int  # after the fault was undone
     failovers: int
-    error: str = ""  # of the drill, such as a group that did not recover; the other figures are not those of a run then
+    error: str = ""  # of the drill, such as a group that did not recover; the other figures are then without meaning
     late: int = 0  # GET requests that began 200 ms after the fault or later, and were lost or slow
     lost_decisions: int = 0
     unauthorized: int = 0  # responses with status 401

@@ -33,7 +33,7 @@ IDLE_CONNECTIONS = 10_000
 _POLICY = ("Protocol", "Port", "CidrBlock", "SecurityGroupId", "Action", "PolicyDescription")
 LEAST_TIMES = 3.0  # requests/s at 64 plain connections
 MOST_OF_P99 = 0.5
-_WRONG = "Non-2xx"  # in the report of wrk; an error is quicker than a response of a server behind nginx
+_WRONG = "Non-2xx"  # in the report of wrk; nginx sends an error faster than the response of a server
 _NEVER_WORSE = 0.95  # of a ratio, with the variation between two runs of the same configuration
 
 _BACKEND = f"""

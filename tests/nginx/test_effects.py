@@ -62,14 +62,6 @@ LOCATIONS: list[dict[str, Any]] = [
 
 
 @pytest.fixture(scope="module")
-def web() -> Iterator[Backend]:
-    backend = Backend("web")
-    backend.start()
-    yield backend
-    backend.stop()
-
-
-@pytest.fixture(scope="module")
 def lab(web: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     directory = tmp_path_factory.mktemp("nginx")
     files = {

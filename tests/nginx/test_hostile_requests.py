@@ -1,4 +1,4 @@
-"""What a client cannot reach by requests that no browser sends, on one real nginx."""
+"""Requests that no browser sends, on a real nginx: what a client cannot reach with them."""
 
 from __future__ import annotations
 
@@ -39,14 +39,6 @@ SITE = {
     "hosts": [WWW], "locations": LOCATIONS, "headers": {"X-Site": "www"},
     "errorPages": {"404": {"body": "of the site"}, "50x": {"body": "down"}},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def web() -> Iterator[Backend]:
-    backend = Backend("web")
-    backend.start()
-    yield backend
-    backend.stop()
 
 
 @pytest.fixture(scope="module")

@@ -272,7 +272,7 @@ def test_tls_pass_through_by_server_name(tmp_path: Path) -> None:
     from tests.nginx.tls_servers import tls_echo  # noqa: PLC0415 - only here
 
     ca = trustme.CA()
-    # Words of nginx's `map`, which are names here.
+    # Keywords of nginx's `map`, as host names.
     words = ("default", "hostnames", "include", "volatile")
     with tls_echo(ca, "a.example.com") as a, tls_echo(ca, "b.example.com") as b, tls_echo(ca, *words) as c:
         nginx = {

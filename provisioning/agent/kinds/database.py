@@ -22,7 +22,7 @@ _LOADER = "tandem_schema"  # exists only while a schema is loaded
 BACKUP = "/usr/local/lib/tandem/backup"  # provisioning/programs/database_backup
 BACKUP_UNIT = "tandem-backup.service"
 _LOAD_DEADLINE_S = 600
-RESTORE_DEADLINE_S = 6 * 3600  # of the largest database, as for `tandem restore`
+RESTORE_DEADLINE_S = 6 * 3600  # for the largest database, as in `tandem restore`
 
 
 def facts(node: Node, questions: list[str]) -> dict[str, str]:

@@ -27,7 +27,7 @@ def commit(node: Node, item: dict[str, Any]) -> list[str]:
     directory, _, name = item["current"].rpartition("/")
     others = [each for each in archives(node, directory) if each != name]
     node.before("mark " + item["current"])
-    # After the others, also if the clock was in the future when one of them was marked.
+    # Later than the other marks, even if the clock was ahead when one of them was made.
     latest_ns = max((node.at(f"{directory}/{each}").stat().st_mtime_ns for each in others), default=0)
     marked_ns = max(int(node.wall_clock() * 1e9), latest_ns + 10**9)
     os.utime(node.at(item["current"]), ns=(marked_ns, marked_ns))

@@ -86,7 +86,7 @@ class Daemon:
         if database:
             self.database = Database(database, Tracker(patience_s), watch=self.prober.watch, forget=self.prober.forget)
             self.trackers.append(self.database.tracker)
-            if files.exists(files.AWAY_FILE):  # it was away when the last daemon ended
+            if files.exists(files.AWAY_FILE):  # the database was away when the last daemon ended
                 self.database.tracker.fail(0.0)
         self.systemd = files.Systemd(dict(os.environ))
         self.events = Events(files.EVENTS_FIFO)

@@ -8,21 +8,21 @@ from .judgement import Tracker
 
 
 class Events:
-    """Never waits. What no recorder has read is reported again with the next judgement."""
+    """Never blocks. A state that could not be written is reported with the next judgement."""
 
     def __init__(self, fifo: str) -> None:
         self._fifo = fifo
         self._reported: dict[str, bool] = {}  # whether a subject was reported as failed
-        self._told: set[str] = set()  # subjects whose state the recorder knows from this daemon
+        self._written: set[str] = set()  # subjects whose state this daemon has reported
         self._covered: set[str] = set()  # subjects that failed with their host
 
     def judge(
         self, subject: str, *, failing: bool, seen: str = "", host: Tracker | None = None, certain: bool = False
     ) -> None:
-        """Report a failure and its end once. A failure of the host is reported, and not each of its services.
+        """Report a failure and its end once. If a host fails, only the host is reported, not its services.
 
-        The first state is no event, because a tracker begins with an assumption. A `certain` one is written: an earlier
-        daemon may have reported the opposite. The recorder ignores a state that it knows.
+        The first state is reported only if it is `certain`, because a tracker begins with an assumption. An earlier
+        daemon may have reported the opposite state; the recorder ignores a state that it knows.
         """
         if not failing:
             self._covered.discard(subject)
@@ -30,16 +30,16 @@ class Events:
             self._covered.add(subject)
         state = failing and subject not in self._covered
         is_new = state != self._reported.setdefault(subject, state)
-        is_first = certain and state == failing and subject not in self._told
+        is_first = certain and state == failing and subject not in self._written
         line = f'HEALTH "{subject}" failed {seen}'.rstrip() if state else f'HEALTH "{subject}" healthy'
         if (is_new or is_first) and self._write(line):
             self._reported[subject] = state
-            self._told.add(subject)
+            self._written.add(subject)
 
     def judge_tracker(
         self, subject: str, tracker: Tracker, *, host: Tracker | None = None, boots: bool = False
     ) -> None:
-        """While the node `boots`, a failure is none."""
+        """Judge a tracker. A failure while the node `boots` is not reported."""
         self.judge(
             subject, failing=tracker.failing and not boots, seen=tracker.seen, host=host,
             certain=tracker.last_ok >= 0 and not boots,

@@ -76,8 +76,8 @@ class Verdict:
 
     A fault is reported only while a peer answers and is not in FAULT itself, which it must have done since nginx failed
     here: with both nodes in FAULT no node would hold the virtual IP. If both fail, the master keeps it. A fault begins
-    only if the peer has answered a probe of the last `prompt_s`: on an overloaded host nginx on both nodes is slow. One
-    that began before this daemon stays until its first probe of the peer has ended.
+    only if the peer has answered a probe of the last `prompt_s`: on an overloaded host nginx on both nodes is slow. A
+    fault that an earlier daemon has reported stays until the first probe of the peer has ended.
     After a boot the node is in FAULT until nginx answers, or until `boot_until` without a peer that answers.
     """
 

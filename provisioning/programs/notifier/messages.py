@@ -16,9 +16,9 @@ _STATES = {
     "failed": "{where} failed, as {node} has seen",
     "healthy": "{where} is healthy again, as {node} has seen",
 }
-# Of a text message of WeCom, the shortest of all: 2048 bytes. A message that is refused would stop all later ones.
+# In bytes. WeCom has the lowest limit of all receivers, 2048; a message that it refuses would block all later ones.
 # https://developer.work.weixin.qq.com/document/path/91770
-_LONGEST = 2000
+_MAX_BYTES = 2000
 
 
 def read_event(path: Path) -> dict[str, Any]:
@@ -47,4 +47,4 @@ def subject(event: Mapping[str, Any]) -> str:
 def describe(event: Mapping[str, Any]) -> str:
     """The text of a message: what happened, when, and what was seen."""
     text = "\n".join(line for line in (subject(event), event.get("at"), event.get("seen")) if line)
-    return text.encode(errors="replace")[:_LONGEST].decode(errors="ignore")
+    return text.encode(errors="replace")[:_MAX_BYTES].decode(errors="ignore")

@@ -68,7 +68,7 @@ class Channel:
 def distribute(events: Path, channels: list[Channel]) -> int:
     """Put each event into all queues, then remove it from the events. Returns the number of events.
 
-    Raises OSError, for example if the disk is full: the event is in no queue then.
+    Raises OSError, for example if the disk is full; the event is then not in any queue.
     """
     found = sorted(events.glob("*.json"))
     for path in found:
@@ -82,12 +82,12 @@ def distribute(events: Path, channels: list[Channel]) -> int:
 
 
 def _put_into_all(path: Path, folders: list[Path]) -> None:
-    """In two steps: a receiver that got the event before the link for another one failed would get it again."""
+    """Create all links, then rename them: if a link fails, no receiver may get the event now and again later."""
     links = [folder / f"{path.name}.new" for folder in folders]
     try:
         for link in links:
             link.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError):  # the power failed between the two
+            with contextlib.suppress(FileExistsError):  # the power failed before the rename
                 os.link(path, link)
     except OSError:
         for link in links:
@@ -96,7 +96,7 @@ def _put_into_all(path: Path, folders: list[Path]) -> None:
         raise
     for link in links:
         link.replace(link.with_suffix(""))
-        link.unlink(missing_ok=True)  # two links of one file: `replace` has done nothing
+        link.unlink(missing_ok=True)  # `replace` does nothing if both are links to one file
 
 
 def drop_earlier(events: Path, settings: Path) -> None:
@@ -109,16 +109,16 @@ def drop_earlier(events: Path, settings: Path) -> None:
 
 
 def follow_receivers(queues: Path, receivers: list[dict[str, Any]]) -> None:
-    """Rename the queues of receivers that have another name: without webhooks[0], webhooks[1] gets its name.
+    """Rename the queues of receivers whose names have changed: without webhooks[0], webhooks[1] gets its name.
 
-    Otherwise the events that wait for one receiver would be sent to another one. A queue stays if its receiver is not
-    found under another name: a corrected URL gets what has waited for it.
+    Otherwise the events that wait for one receiver would be sent to another. A queue keeps its name if its receiver
+    does not have another one: after a correction of the URL, the waiting events are sent to the new URL.
     """
-    wanted = {given["name"]: _identity(given) for given in receivers}
+    identities = {given["name"]: _identity(given) for given in receivers}
     known = {folder.name: _read(folder / _RECEIVER) for folder in queues.iterdir()}
     moves: dict[str, str] = {}
-    for name, identity in wanted.items():
-        others = [other for other, found in known.items() if found == identity and wanted.get(other) != identity]
+    for name, identity in identities.items():
+        others = [other for other, found in known.items() if found == identity and identities.get(other) != identity]
         if known.get(name) != identity and others:
             moves[others[0]] = name
     for before in moves:
@@ -126,7 +126,7 @@ def follow_receivers(queues: Path, receivers: list[dict[str, Any]]) -> None:
     for before, name in moves.items():
         delete(queues / name)
         (queues / f"{before}{_MOVED}").rename(queues / name)
-    for name, identity in wanted.items():
+    for name, identity in identities.items():
         (queues / name).mkdir(parents=True, exist_ok=True)
         if _read(queues / name / _RECEIVER) != identity:
             with contextlib.suppress(OSError):  # the disk is full
@@ -141,7 +141,7 @@ def delete(folder: Path) -> None:
 
 
 def _identity(given: dict[str, Any]) -> str:
-    """Where it sends to, without the secret that an URL contains."""
+    """Hash of the receiver's address; a URL may contain a secret."""
     place = [given["kind"], given.get("url"), given.get("server"), given.get("receivers")]
     return hashlib.sha256(json.dumps(place).encode()).hexdigest()[:16]
 

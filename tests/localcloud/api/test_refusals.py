@@ -159,7 +159,7 @@ def test_an_instance_in_transition_refuses_operations(
     _is_refused(place.call, Row(refusal, lambda _: request), request)
     if step != "stop":
         attach = "cbs:AttachDisks", {"DiskIds": [make_disk(place)], "InstanceId": instance_id}
-        _is_refused(place.call, row(disk.InstanceTakesNoDisk, ""), attach)
+        _is_refused(place.call, row(disk.InstanceCannotAttachDisk, ""), attach)
 
 
 def test_an_instance_that_is_starting_or_being_modified_refuses_operations(
@@ -290,7 +290,7 @@ ABOVE: set[type[Refusal]] = {
     instance_state.InstanceBusy,
     instance_state.InstanceLaunchFailed,
     address_binding.InstanceStateForbidsBinding,
-    disk.InstanceTakesNoDisk,
+    disk.InstanceCannotAttachDisk,
     PoolEmpty,
 }
 

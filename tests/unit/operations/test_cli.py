@@ -104,7 +104,7 @@ def test_an_error_of_pulumi_says_what_to_do(stderr: str, first: str, advice: str
     assert advice in text.splitlines()[-1]
 
 
-def test_a_misspelled_stack_is_told_from_one_that_does_not_exist_yet(tmp_path: Path) -> None:
+def test_a_misspelled_stack_is_distinguished_from_one_that_does_not_exist_yet(tmp_path: Path) -> None:
     (tmp_path / "Pulumi.prod.yaml").touch()
     (tmp_path / "Pulumi.staging.yaml").touch()
     assert describe_missing_stack("company/prod", tmp_path, "pulumi").endswith(

@@ -85,7 +85,7 @@ def test_only_commands_that_exist_enter_localcloud() -> None:
     ("arguments", "words"),
     [
         pytest.param("restore --empty --at x --stack staging", "--empty cannot be combined with", id="contradiction"),
-        pytest.param("drill nosuch --stack staging", "got nosuch", id="no fault"),
+        pytest.param("drill nosuch --stack staging", "got nosuch", id="unknown fault"),
         pytest.param("drill nginx-stop --on data --stack staging", "tandem drill --list", id="no such case"),
     ],
 )
@@ -127,7 +127,7 @@ def test_a_question_without_a_terminal_says_what_to_do() -> None:
     assert "OperationError: not confirmed; nothing was changed\n  without a terminal, use --yes" in done.stderr
 
 
-def test_an_error_of_the_host_is_no_bug() -> None:
+def test_an_error_of_the_host_is_not_reported_as_a_bug() -> None:
     missing = FileNotFoundError(2, "No such file or directory", "/nowhere/local.html")
     assert describe_system_error(missing).startswith("/nowhere/local.html: No such file or directory\n")
     full = OSError(28, "No space left on device")
@@ -396,7 +396,7 @@ def test_a_new_stack_is_valid_and_has_comments(tmp_path: Path, access: str, subn
     assert checked.settings is not None
     assert [node.name for node in checked.settings.nodes.members] == GOOD["nodes"]
     assert file.read_text().count("# ") > 8
-    # What a production stack needs is there to be uncommented.
+    # The settings that a production stack needs are in the file as comments.
     assert all(f"  # tandem:{key}" in file.read_text() for key in ("iam", "protect", "alarms"))
 
 

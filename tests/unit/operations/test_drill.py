@@ -481,7 +481,7 @@ def test_localcloud_reports_when_a_fault_began() -> None:
     assert site.apply(OnCloud(("isolate-from", "PEER")), "iam-a") % 60 == pytest.approx(1.5)
 
 
-def test_a_client_that_dies_during_the_load_is_an_error(tmp_path: Path) -> None:
+def test_a_client_that_ends_during_the_load_is_an_error(tmp_path: Path) -> None:
     """Its records end before the losses, so they would show a good result."""
     public = PublicSide((Address("203.0.113.9"),), (Service("api", "iam.api.example.com"),), "")
     site = Site(Group(public, INVENTORY, {}), lambda _node: pytest.fail("no SSH"), None, list)
@@ -523,8 +523,8 @@ class ClockNode:
 
 
 @pytest.mark.parametrize("ahead_s", [0.0, 4.0, -90.0])
-def test_the_times_of_a_node_with_another_clock_are_those_of_the_operator(ahead_s: float) -> None:
-    """Requests have the operator's times: a fault 4 s later on their axis would leave out what they have lost."""
+def test_times_of_a_node_whose_clock_differs_are_converted_to_the_operators_clock(ahead_s: float) -> None:
+    """Requests have the operator's times: a fault 4 s later on their axis would hide lost requests."""
     clock = [ZERO]
 
     def connect(node: RemoteNode) -> Any:

@@ -1,4 +1,4 @@
-"""A drill on a real stack asks first. Nothing is deployed: a confirmed drill would only find that."""
+"""A drill on a real stack asks first. Nothing is deployed, so a confirmed drill ends with an error."""
 
 from __future__ import annotations
 

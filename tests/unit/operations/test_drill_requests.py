@@ -170,7 +170,7 @@ def test_a_response_with_the_wrong_content_is_not_correct() -> None:
     "response",
     [
         pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", id="cut between chunks"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", id="a length that is no number"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n", id="a length that is not a number"),
         pytest.param(b"SSH-2.0-OpenSSH\r\n\r\n", id="another protocol"),
         pytest.param(b"HTTP/1.1 200 OK\r\nX: %s\r\n\r\n" % (b"x" * 200_000), id="a head without an end"),
     ],

@@ -117,7 +117,7 @@ def test_the_havip_must_point_to_the_master(answers: list[Any], level: Level, te
 
 
 def test_a_node_that_is_detached_from_the_havip_cannot_take_over() -> None:
-    """After `tandem fence` everything else is green, but a failover would take the service away from its clients."""
+    """After `tandem fence` all other checks pass, but clients would not reach the service after a failover."""
     api = FakeApi([havip("ins-b", attached=["ins-b"])])
     failed, holder = check_cloud(GROUP, states("iam-b"), api, clock=lambda: api.now, sleep=api.sleep)
     assert (failed.level, holder.level) == (Level.FAIL, Level.OK)

@@ -69,7 +69,9 @@ def test_every_group_fits_into_its_picture(count: int, entries: int) -> None:
 @pytest.mark.parametrize(
     ("held", "arrows"),
     [
-        pytest.param({"a": {"10.0.4.98": 0.0}, "b": {"10.0.4.99": 0.0}}, [(0, 0), (1, 1)], id="each its own"),
+        pytest.param(
+            {"a": {"10.0.4.98": 0.0}, "b": {"10.0.4.99": 0.0}}, [(0, 0), (1, 1)], id="each at its preferred node"
+        ),
         pytest.param({"a": {"10.0.4.99": 0.0}, "b": {"10.0.4.98": 0.0}}, [(0, 1), (1, 0)], id="exchanged"),
         pytest.param({"a": ["10.0.4.98"], "b": ["10.0.4.98"]}, [(0, 0), (0, 1)], id="two masters"),
         pytest.param({}, [], id="no master"),

@@ -83,7 +83,7 @@ def test_only_the_job_that_publishes_may_write_to_the_repository() -> None:
 
 
 @pytest.mark.parametrize("file", [WORKFLOWS[0], WORKFLOWS[2], GITLAB], ids=lambda file: file.stem)
-def test_a_job_that_reads_the_bucket_has_what_cos_needs(file: Path) -> None:
+def test_a_job_that_reads_the_bucket_has_the_checksum_settings_for_cos(file: Path) -> None:
     names = re.findall(r"AWS_RE\w+", (PROJECT_ROOT / "docs" / "team.md").read_text())
     assert len(names) == 2
     assert all(f"{name}: when_required" in file.read_text() for name in names)
@@ -167,7 +167,7 @@ def test_a_first_comment_is_created_and_a_later_one_replaces_it(gh: Gh, tmp_path
     ]
 
 
-def test_no_comment_is_replaced_by_an_empty_one(gh: Gh, tmp_path: Path) -> None:
+def test_an_empty_file_does_not_replace_a_comment(gh: Gh, tmp_path: Path) -> None:
     file = tmp_path / "comment.md"
     file.touch()
     with pytest.raises(subprocess.CalledProcessError):
@@ -175,7 +175,7 @@ def test_no_comment_is_replaced_by_an_empty_one(gh: Gh, tmp_path: Path) -> None:
     assert (tmp_path / "calls").read_text() == ""
 
 
-def test_an_issue_about_a_search_that_failed_has_a_text(gh: Gh, tmp_path: Path) -> None:
+def test_an_issue_about_a_failed_search_for_drift_is_not_empty(gh: Gh, tmp_path: Path) -> None:
     file = tmp_path / "drift.md"
     file.touch()
     assert gh.run("drift-issue", "prod", str(file))[0].startswith("issue create")

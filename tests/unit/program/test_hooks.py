@@ -128,7 +128,7 @@ async def test_a_node_is_retired_once_before_its_attached_resources_are_deleted(
 
 
 @_in_pulumi
-async def test_a_failed_deletion_before_a_replacement_puts_the_node_back_unless_an_attached_resource_is_gone() -> None:
+async def test_a_failed_deletion_before_a_replacement_puts_the_node_back_unless_a_resource_is_detached() -> None:
     group = FakeGroup()
     hooks = Hooks(NodeSequence(group))
     hooks.declare_member("a")

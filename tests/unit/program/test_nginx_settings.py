@@ -52,7 +52,7 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     ("proxy option without proxy", location(root="/srv/x", websocket=True), LOCATION, "cannot be set without proxy"),
     ("no anchor", location(path=r"\.png", match="~*", root="/srv/x"), LOCATION, "must start with ^ or end with $"),
     ("broken expression", location(path="^/(", match="~", proxy="web"), LOCATION, "must be a regular expression"),
-    ("expression without ~", location(path="^/x$", proxy="web"), LOCATION, "be no regular expression"),
+    ("expression without ~", location(path="^/x$", proxy="web"), LOCATION, "cannot be a regular expression"),
     ("braces", location(path="^/x{2}$", match="~", proxy="web"), f"{LOCATION}.path", "must not contain white space"),
     ("alias without slash", location(path="/x", alias="/srv/x/"), LOCATION, "leads out of the directory"),
     ("alias with expression", location(path="^/x", match="~", alias="/srv/x/"), LOCATION, "use root"),
@@ -66,7 +66,7 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     *((f"tryFiles {last}", location(root="/srv/x", tryFiles=[first, last]), f"{LOCATION}.tryFiles", text)
       for first, last, text in (
           ("$uri", "$uri/", "must end with a status or the path of a file that exists"),
-          ("$uri", "$uri/index.html", "a missing file would be status 500"), ("=404", "/x", "as the last entry"),
+          ("$uri", "$uri/index.html", "a missing file would cause status 500"), ("=404", "/x", "as the last entry"),
           ("$uri", "/../../etc/passwd", "must contain paths"), ("$uri../x", "=404", "must contain paths"),
           ("$uri", "index.html", "must contain paths"))),
     *((f"the path {path}", location(path=path, proxy="web"), LOCATION, "path cannot contain //, /./ or /../")
@@ -94,7 +94,7 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     ("HTML of a client", location(respond={"body": "<b>$uri</b>", "contentType": "text/html"}), f"{LOCATION}.respond",
      "body must not contain $uri with contentType text/html"),
     ("HTML of a client, in a group", location(path="^/(.*)$", match="~", respond={
-        "body": "<b>$1</b>", "contentType": "text/html; charset=utf-8"}), f"{LOCATION}.respond", "script of a client"),
+        "body": "<b>$1</b>", "contentType": "text/html; charset=utf-8"}), f"{LOCATION}.respond", "an injected script"),
     ("HTML of a client, on the page of a site", site(errorPages={404: {"body": "${request_filename} is missing"}}),
      "nginx.sites[0].errorPages.404", "body must not contain ${request_filename}"),
     ("HSTS as a header without trust", site(headers={"strict-transport-security": "max-age=300"}),
@@ -125,7 +125,7 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     *((f"a response {status}", location(respond={"status": status, "body": "x"}), f"{LOCATION}.respond", text)
       for status, text in ((302, "use redirect"), (301, "use redirect"), (204, "which has none"))),
     *((f"{word} as a host", location(root="/srv/x", hotlink={"hosts": [word]}), f"{LOCATION}.hotlink.hosts[0]",
-       f"cannot be {word}, a word of nginx's valid_referers") for word in ("none", "blocked")),
+       f"cannot be {word}, a keyword of nginx's valid_referers") for word in ("none", "blocked")),
     *((f"{what} in an expression", location(path=path, match="~", proxy="web"), LOCATION, f"path cannot contain {what}")
       for what, path in (("\\u", r"^/\u4e2d"), ("(?a)", "(?a)^/x$"), ("(?iu:", "^/(?iu:x)"))),
     ("a page for a status of nginx", site(errorPages={499: {"body": "x"}}), "nginx.sites[0].errorPages.499",
@@ -146,11 +146,11 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     ("a URL as a target", location(proxy="http://10.0.9.1:80"), f"{LOCATION}.proxy", "name of the upstream"),
     ("a size in words", {"clientMaxBodySize": "10mb"}, "nginx.clientMaxBodySize", "such as `512k` or `10m`"),
     ("a dollar sign", location(respond={"body": "It costs $ 5"}), f"{LOCATION}.respond.body",
-     "a $ that begins no variable"),
+     "a $ that does not begin a variable"),
     ("a dollar sign in quotes", location(redirect={"to": "/x$"}), f"{LOCATION}.redirect.to",
-     "a $ that begins no variable"),
+     "a $ that does not begin a variable"),
     *((f"a price of {text}", location(respond={"body": f"It costs {text}"}), f"{LOCATION}.respond.body",
-       "a $ that begins no variable") for text in ("$0", "${5}", "${x")),
+       "a $ that does not begin a variable") for text in ("$0", "${5}", "${x")),
     ("a price that is a group", location(respond={"body": "It costs $5"}), LOCATION, "respond.body cannot contain $5"),
     ("a group that the path lacks", location(path="^/(x)/(y)$", match="~", errorPages={404: {
         "body": "$1 $3", "contentType": "text/plain"}},
@@ -161,12 +161,12 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     ("a group in a key", location(proxy="web", cache={"validS": 60, "key": "$host$1"}), LOCATION,
      "cache.key cannot contain $1"),
     ("a dollar sign in a key", upstream(method="hash", hashKey="$arg_user$"), "upstreams.web.hashKey",
-     "a $ that begins no variable"),
+     "a $ that does not begin a variable"),
     *((f"a comment as {key}", given, f"{key}", "invalid format") for key, given in (
         ("upstreams.web.hashKey", upstream(method="hash", hashKey="#user")),
         (f"{LOCATION}.cache.key", location(proxy="web", cache={"validS": 60, "key": "#user"})))),
     ("a header twice", location(proxy="web", requestHeaders={"Host": "a", "host": "b"}), f"{LOCATION}.requestHeaders",
-     "must contain each header once, in upper or lower case (got Host twice)"),
+     "must contain each header once, regardless of case (got Host twice)"),
     ("a size beyond all bounds", {"clientMaxBodySize": "99999999999g"}, "nginx.clientMaxBodySize", "invalid format"),
     ("a name longer than a file name", site(hosts=[".".join(["a" * 60] * 4)]), "nginx.sites[0].hosts[0]",
      "at most 200 characters"),
@@ -189,12 +189,12 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     *((f"a site for {host}", site(hosts=[HOST, host]), "nginx.sites[0].hosts[1]", "the name of each host for itself")
       for host in ("localhost", "www.localhost", "*.localhost")),
     ("the name of the health check", site(hosts=["health"]), "nginx.sites[0].hosts[0]",
-     "under which the health daemons ask nginx"),
+     "the host name of the health daemons' probes"),
     *((f"a loop through {address}:{port}", {**site(), **server(address=address, port=port)}, "upstreams.web.servers[0]",
        f"cannot be {address}:{port}, where nginx listens") for address, port in (
            ("iam-a", 80), ("10.0.4.21", 443), ("10.0.4.99", 80))),
     *((f"a loop of {protocol}", {**stream(protocol=protocol), **server(address="10.0.4.99", port=7001)},
-       "nginx.streams[0].port", "at a virtual IP it is nginx itself") for protocol in ("tcp", "udp")),
+       "nginx.streams[0].port", "at a virtual IP nginx itself listens on it") for protocol in ("tcp", "udp")),
     ("an empty host", site(hosts=[""]), "nginx.sites[0].hosts[0]", "has an invalid format"),
     ("locations twice", site(locations=[{"path": "/", "proxy": "web"}, {"path": "/", "match": "^~", "proxy": "web"}]),
      "nginx.sites[0]", "locations must differ"),
@@ -241,7 +241,7 @@ PROBLEMS: list[tuple[str, dict[str, Any], str, str]] = [
     ("UDP to a TCP service", stream(protocol="udp", upstream="iam-apiserver"), "nginx.streams[0].upstream",
      "cannot be iam-apiserver with protocol udp: services listen on TCP ports"),
     ("a cookie of TCP", {**stream(), **upstream(method="hash", hashKey="$remote_addr$cookie_id")},
-     "nginx.streams[0].upstream", "cannot be web, whose hashKey has $cookie_id: TCP and UDP have no such variable"),
+     "nginx.streams[0].upstream", "cannot be web, whose hashKey contains $cookie_id: streams do not have"),
     ("a network of both lists of a stream", stream(allow=["10.0.0.0/8"], deny=["10.0.0.0/8"]), "nginx.streams[0]",
      "allow and deny must differ"),
     ("url-hash for TCP", {**stream(), **upstream(method="url-hash")}, "nginx.streams[0].upstream", "TCP has no URL"),
@@ -276,7 +276,7 @@ def test_a_closed_location_beside_an_expression(change: dict[int, dict[str, Any]
     assert problems_of(with_value(sections(), "nginx", site(locations=locations))) == ()
 
 
-def test_what_the_messages_advise_is_accepted() -> None:
+def test_the_advice_of_the_messages_is_accepted() -> None:
     chinese = {"path": "^/\u4e2d/", "match": "~", "proxy": "web"}
     for nginx in ({"clientMaxBodySize": "10M"}, site(locations=[chinese])):
         assert problems_of(with_value(sections(), "nginx", nginx)) == ()

@@ -59,7 +59,7 @@ def test_a_switchover_is_drilled_in_every_mode_and_leaves_no_node_drained(tmp_pa
     drill = Drill(site, Options("fast"), lambda _line: None, sleep=sleep, now=lambda: lab.group.clock)
     (run,) = drill.run(choose(["switchover"], [], on_localcloud=False))
     assert not run.error
-    assert set(virtual_ips) in seen, "it held all of them"
+    assert set(virtual_ips) in seen, "it held all virtual IPs"
     assert lab.is_as_before()
     assert lab.group.systems["iam-b"].addresses == set(own.get("iam-b", () if own else virtual_ips))
 

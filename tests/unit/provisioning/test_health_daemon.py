@@ -106,8 +106,8 @@ def test_a_fault_stays_while_the_peer_is_slow_and_ends_when_it_fails() -> None:
     assert judged.value(lowered=0, now=1.7) == 0
 
 
-def test_a_boot_is_over_after_30_s_although_nginx_has_never_answered() -> None:
-    """Its failure is an event then, and a restart of the daemon is no boot."""
+def test_a_boot_ends_after_30_s_even_if_nginx_has_never_answered() -> None:
+    """From then on its failure is an event, and a restart of the daemon does not count as a boot."""
     judged = verdict(nginx=False, peer_ok_at=-1, boot_until=30)
     assert [(judged.value(lowered=0, now=now), judged.boot_until) for now in (29.9, 30.0)] == [(FAULT, 30), (0, 0)]
 

@@ -36,7 +36,7 @@ def test_a_failure_is_reported_once_and_services_of_a_silent_host_are_not(path: 
     host.fail(0.0)
     events.judge(SERVER, failing=True, host=host)
     host.forget()
-    events.judge(SERVER, failing=True, host=host)  # its host is back before it
+    events.judge(SERVER, failing=True, host=host)  # the host recovers before its service
     events.judge(SERVER, failing=False, host=host)
     assert fifo.lines() == [f'HEALTH "{SERVER}" failed Connection refused', f'HEALTH "{SERVER}" healthy']
 
@@ -76,7 +76,7 @@ def test_a_full_fifo_delays_an_event(path: str) -> None:
 
 
 def test_a_target_that_recovered_while_the_daemon_restarted_is_healthy_for_the_recorder(path: str) -> None:
-    """Otherwise its next failure would be a repetition, and no event."""
+    """Otherwise its next failure would be a repetition and not an event."""
     fifo, recorder = Fifo(path), event_recorder.Events("iam", "iam-a", {}, {}, 0)
 
     def recorded() -> list[str]:

@@ -105,10 +105,10 @@ def test_a_daemon_that_worked_changes_nothing_at_its_end(hooks: Hooks) -> None:
     [
         pytest.param("success", True, False, id="stopped on request"),
         pytest.param("exit-code", False, False, id="it cannot start"),
-        pytest.param("watchdog", True, True, id="it starts again at once, and judges them"),
+        pytest.param("watchdog", True, True, id="it restarts and judges them again"),
     ],
 )
-def test_a_daemon_that_stays_away_does_not_leave_its_judgements_to_nginx(
+def test_a_daemon_that_does_not_restart_leaves_no_judgements_for_nginx(
     hooks: Hooks, result: str, *, worked: bool, left: bool
 ) -> None:
     """With `database-away` nginx would answer every login with 503, although the database is back."""

@@ -96,7 +96,7 @@ def test_a_blank_disk_in_the_place_of_the_data_stops_the_rollout(group: FakeGrou
     assert system.log == []
 
 
-def test_a_loss_is_reported_also_if_a_node_cannot_list_its_backups(group: FakeGroup) -> None:
+def test_a_loss_is_reported_even_if_a_node_cannot_list_its_backups(group: FakeGroup) -> None:
     deploy(group)
     new_node(group, "iam-a", disk="")
 

@@ -34,7 +34,7 @@ CONF = File("/etc/nginx/site.conf", "x\n", ME, MY_GROUP, after=(reload("nginx"),
 
 
 def test_a_unit_that_an_interrupted_run_has_enabled_is_disabled(tmp_path: Path) -> None:
-    """Systemd shows it as disabled until it reads its unit files, which the run was to do at its end."""
+    """Systemd shows it as disabled until it reads its unit files, which the run would have done at its end."""
     group = FakeGroup(tmp_path)
     of: tuple[Item, ...] = (Unit("first"), Unit("second"))
     deploy(group, *of[:1])

@@ -406,8 +406,8 @@ def test_a_node_is_put_back_if_the_step_after_its_drain_fails(
     assert lab.is_as_before()
 
 
-def test_an_unreachable_node_is_not_said_to_be_drained(lab: Lab) -> None:
-    """It would serve as soon as it comes back."""
+def test_the_drain_of_an_unreachable_node_is_refused(lab: Lab) -> None:
+    """It would serve as soon as it is reachable again."""
     lab.group.unreachable.add("iam-b")
     with pytest.raises(UnreachableError, match="iam-b cannot be drained: it cannot be reached; nothing was changed"):
         drain_node(lab.changes, "iam-b", 3600)
@@ -503,8 +503,8 @@ def test_a_node_with_another_host_key_is_not_merely_unreachable(lab: Lab) -> Non
     assert lab.effects == []
 
 
-def test_a_unit_that_does_not_start_again_keeps_no_other_unit_stopped(lab: Lab) -> None:
-    """After a change that the cloud has refused, the node is as before, but for the unit that failed."""
+def test_a_unit_that_does_not_start_does_not_keep_other_units_stopped(lab: Lab) -> None:
+    """After a change that the cloud has refused, the node is as before, except for the unit that failed."""
     system = lab.group.systems["iam-a"]
     retire(lab.changes, "iam-a")
     system.fails = lambda verb, unit: (verb, unit) == ("start", "mariadb")

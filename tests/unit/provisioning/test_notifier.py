@@ -350,7 +350,7 @@ def waiting(lab: Lab) -> dict[str, list[str]]:
 
 
 def test_the_queue_of_a_receiver_follows_it_to_another_name(tmp_path: Path) -> None:
-    """Without webhooks[0], webhooks[1] has its name; what waited for the one must not be sent to the other."""
+    """Without webhooks[0], webhooks[1] gets its name; events that wait for one must not be sent to the other."""
     urls = [f"http://127.0.0.1:9/{name}" for name in "abc"]
     lab = Lab(tmp_path, [webhook(url, f"webhooks-{number}") for number, url in enumerate(urls)])
     for number in range(3):

@@ -89,7 +89,7 @@ def test_a_switchover_to_a_node_that_does_not_serve_is_refused(lab: Lab) -> None
     assert lab.is_as_before()
 
 
-def test_nothing_is_released_if_no_node_serves(lab: Lab) -> None:
+def test_no_virtual_ip_is_released_if_no_node_serves(lab: Lab) -> None:
     lab.group.silent |= {("iam-a", "/healthz"), ("iam-b", "/healthz")}
     with pytest.raises(SwitchoverError, match=r"iam-a cannot release 10\.0\.4\.99: no other node serves"):
         switch_over(lab.changes, "iam-b")

@@ -523,7 +523,7 @@ def test_a_repair_of_drift_keeps_the_way_back_to_the_previous_version(group: Fak
 
 @pytest.mark.parametrize("between", [(), ("1",)], ids=["at once", "after another rollout of the version"])
 def test_a_file_that_a_rollback_has_brought_back_is_removed_again(group: FakeGroup, between: tuple[str, ...]) -> None:
-    """Its removal had ended the record of it, and it is not a file of the distribution."""
+    """Its removal has deleted its record, and it is not a file of the distribution."""
     site = file("/etc/nginx/conf.d/site.conf", "listen 8443\n", "nginx")
     deploy(group, "1", site)
     deploy(group, "2")
@@ -573,7 +573,7 @@ def test_a_rollback_after_an_interrupted_repair_returns_to_the_previous_version(
     assert states(group) == before
 
 
-def test_an_interrupted_repair_is_no_way_back_without_a_previous_version(group: FakeGroup) -> None:
+def test_an_interrupted_repair_does_not_permit_a_rollback_without_a_previous_version(group: FakeGroup) -> None:
     deploy(group, "1")
     interrupt_a_repair(group, "1")
     with pytest.raises(ProvisioningError, match="there is no previous version to return to; nothing was changed"):
@@ -765,12 +765,12 @@ def test_keepalived_does_not_change_while_an_eligible_node_is_unreachable(group:
 
 
 def test_no_node_is_skipped_while_the_deployment_key_is_rotated(group: FakeGroup) -> None:
-    """The next run would know the new key only, and the node would refuse it for good."""
+    """The next run would have only the new key, which the node would reject permanently."""
     deploy(group, "1")
     before = states(group)
     group.unreachable = {"iam-b"}
     group.inventory = replace(group.inventory, other_private_key="the old key")
-    with pytest.raises(UnreachableError, match="the deployment key cannot change without this node"):
+    with pytest.raises(UnreachableError, match="the deployment key cannot be rotated without this node"):
         deploy_without(group, "2")
     assert states(group) == before
 

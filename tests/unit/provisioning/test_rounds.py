@@ -159,7 +159,7 @@ def test_a_skipped_node_keeps_what_it_needs_until_it_is_completed(tmp_path: Path
     assert group.deploy(NODES, user="iam_g2", old=False, unreachable="skip").incomplete == ("iam-c",)
     assert group.serves("iam-c"), "it logs in with the old account"
     assert group.systems["iam-a"].units["old"] == "active"
-    assert "what left the manifests is removed when iam-c is completed" in group.reported
+    assert "items that left the manifests are removed when iam-c is completed" in group.reported
     group.unreachable = set()
     group.deploy(NODES, user="iam_g2", old=False, unreachable="skip")
     assert set(group.accounts.hashes) == {f"iam_g2@{address}" for address in ADDRESSES.values()}
@@ -218,8 +218,8 @@ def test_a_unit_that_cannot_be_stopped_after_all_nodes_is_rolled_back(tmp_path: 
     assert group.systems["iam-a"].loaded["iam"][CONF] == f"{user}\n"
 
 
-def test_a_rollback_starts_what_an_interrupted_last_part_has_stopped(tmp_path: Path) -> None:
-    """The node has accepted the version by then, so it has two ways back."""
+def test_a_rollback_starts_units_that_an_interrupted_last_part_has_stopped(tmp_path: Path) -> None:
+    """The node has accepted the version by then, so it has two journals."""
     group = Group(tmp_path, "iam-b", NODES)
 
     def cut(node: str, effect: str) -> None:

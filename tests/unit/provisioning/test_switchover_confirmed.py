@@ -1,4 +1,4 @@
-"""`tandem switchover`: what the cloud and clients outside see of it."""
+"""`tandem switchover` as the cloud and clients outside see it."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def test_a_change_that_fails_half_way_leaves_the_backup_stopped_and_says_so(grou
     assert vrrps.settings() == {"iam-a": "52", "iam-b": "52"}
 
 
-def test_a_backup_that_cannot_be_stopped_is_not_said_to_be_stopped(group: FakeGroup) -> None:
+def test_a_backup_whose_keepalived_does_not_stop_is_not_reported_as_stopped(group: FakeGroup) -> None:
     group.systems["iam-a"].fails = lambda verb, unit: (verb, unit) == ("stop", "keepalived")
     with pytest.raises(ProvisioningError, match="systemctl stop keepalived failed") as caught:
         deploy(group, manifests(52))
