@@ -11,11 +11,12 @@ from pulumi import ErrorHook, ErrorHookArgs, ResourceHook, ResourceHookArgs, Res
 from components.node_sequence import NodeSequence
 from provisioning.errors import SwitchoverError
 
+# The eligible nodes have a group of their own: without it, neither clients nor VRRP reach a node.
+_SECURITY_GROUPS = "orderlySecurityGroups"
 # Changes that do not interrupt a running node. For all other changes the node is drained first, one node at a time.
 _NON_DISRUPTIVE = frozenset(
     {
-        "camRoleName", "disableApiTermination", "instanceName", "orderlySecurityGroups", "projectId", "securityGroups",
-        "tags",
+        "camRoleName", "disableApiTermination", "instanceName", _SECURITY_GROUPS, "projectId", "securityGroups", "tags",
     }
 )  # fmt: skip
 # The provider can change these on a running node, but firewall, VRRP peers and certificates use the old address.
@@ -34,7 +35,7 @@ class Hooks:
     def __init__(self, sequence: NodeSequence, bastion_change: str = "") -> None:
         self._sequence = sequence
         self._bastion_change = bastion_change  # description; "" if the bastion stays
-        self._members: set[str] = set()
+        self._eligible: dict[str, bool] = {}  # by the name of each node that the program declares
         self._attached: set[str] = set()
         leave = ResourceHook("leave-group", self._leave)
         after_failure = ErrorHook("release-change-lock-after-failure", self._end_failed_change)
@@ -61,9 +62,9 @@ class Hooks:
         """Record that this run has created or updated the node."""
         self._sequence.declare(node)
 
-    def declare_member(self, node: str) -> None:
+    def declare_member(self, node: str, *, eligible: bool) -> None:
         """Record that the program declares the node. Call it before the instance is made."""
-        self._members.add(node)
+        self._eligible[node] = eligible
 
     def declare_attachment(self, name: str) -> None:
         """Record that the program declares the HAVIP attachment of a node. Call it before the attachment is made."""
@@ -81,8 +82,11 @@ class Hooks:
             )
 
     async def _begin_change(self, args: ResourceHookArgs) -> None:
+        node = node_of(args.name)
         if _disruptive_changes(args):
-            await self._sequence.begin_change(node_of(args.name))
+            await self._sequence.begin_change(node)
+        elif not self._eligible.get(node, True) and _SECURITY_GROUPS in changed_keys(args.old_inputs, args.new_inputs):
+            await self._sequence.begin_demotion(node)
 
     async def _end_change(self, args: ResourceHookArgs) -> None:
         await self._sequence.end(node_of(args.name))
@@ -97,12 +101,12 @@ class Hooks:
 
     async def _leave(self, args: ResourceHookArgs) -> None:
         node = node_of(args.name)
-        await self._sequence.begin_removal(node, replaced=node in self._members)
+        await self._sequence.begin_removal(node, replaced=node in self._eligible)
 
     async def _leave_virtual_ip(self, args: ResourceHookArgs) -> None:
         await self._leave(args)
         # An attachment that the program declares is deleted by `destroy`, or together with its HAVIP.
-        if args.name not in self._attached:
+        if args.name not in self._attached and node_of(args.name) in self._eligible:
             await self._sequence.begin_demotion(node_of(args.name))
 
     def _record_detached(self, args: ResourceHookArgs) -> None:

@@ -99,7 +99,7 @@ class NodeSequence:
         Raises: SwitchoverError.
         """
         async with self._lock:
-            if node in self._declared and node not in self._demoted:
+            if node not in self._demoted:
                 await self._group.demote(node)
                 self._demoted.add(node)
 

@@ -127,8 +127,10 @@ def retired(group: Group, names: Sequence[str]) -> Generator[None]:
 def demote(group: Group, name: str) -> None:
     """Move the virtual IPs of a node that stays in the group to its peers, and stop its keepalived.
 
-    Raises ProvisioningError; the node is then back in service.
+    Does nothing if the node was not eligible. Raises ProvisioningError; the node is then back in service.
     """
+    if not group.inventory.get(name).eligible:
+        return
     with connected(group, name) as around:
         if isinstance(around, Surroundings):
             take_out(around, VIRTUAL_IPS_ONLY)

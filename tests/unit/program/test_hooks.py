@@ -131,7 +131,7 @@ async def test_a_node_is_retired_once_before_its_attached_resources_are_deleted(
 async def test_a_failed_deletion_before_a_replacement_puts_the_node_back_unless_a_resource_is_detached() -> None:
     group = FakeGroup()
     hooks = Hooks(NodeSequence(group))
-    hooks.declare_member("a")
+    hooks.declare_member("a", eligible=True)
     (leave,) = hooks.attachment.before_delete or []
     (detached,) = hooks.attachment.after_delete or []
     (on_error,) = hooks.attachment.on_error or []
@@ -153,11 +153,34 @@ async def test_only_an_attachment_that_the_program_no_longer_declares_demotes_it
     hooks = Hooks(sequence)
     (leave,) = hooks.havip_attachment.before_delete or []
     for node in ("a", "b"):
+        hooks.declare_member(node, eligible=True)
         sequence.declare(node)
     hooks.declare_attachment("vip.a")  # deleted by destroy, or replaced with its HAVIP
-    for name in ("vip.a", "vip.b"):
+    for name in ("vip.a", "vip.b", "vip.b"):
         await cast("Awaitable[None]", leave(ResourceHookArgs("urn", "id", name, "type")))
     assert group.calls == ["demote b"]
+
+
+@_in_pulumi
+async def test_a_removed_node_is_retired_and_not_demoted() -> None:
+    group = FakeGroup()
+    hooks = Hooks(NodeSequence(group))
+    (leave,) = hooks.havip_attachment.before_delete or []
+    await cast("Awaitable[None]", leave(ResourceHookArgs("urn", "id", "vip.removed", "type")))
+    assert group.calls == ["retire removed"]
+
+
+@_in_pulumi
+async def test_a_node_is_demoted_before_its_security_group_lets_no_client_through() -> None:
+    group = FakeGroup()
+    hooks = Hooks(NodeSequence(group))
+    _, take = _update_hooks(hooks)
+    hooks.declare_member("promoted", eligible=True)
+    hooks.declare_member("demoted", eligible=False)
+    for node in ("promoted", "demoted"):
+        await take(_args(node, {"orderlySecurityGroups": ["sg-1"]}, {"orderlySecurityGroups": ["sg-2"]}))
+    await take(_args("demoted", {"instanceName": "old"}, {"instanceName": "new"}))
+    assert group.calls == ["demote demoted"]
 
 
 def test_secrets_and_defaults_are_not_compared() -> None:

@@ -163,10 +163,8 @@ def test_a_node_without_its_attached_resources_is_not_put_back() -> None:
 
 def test_a_node_that_stays_in_the_group_is_demoted_once() -> None:
     async def test(sequence: NodeSequence, group: FakeGroup) -> None:
-        sequence.declare("a")
         await sequence.begin_demotion("a")  # of two HAVIP attachments
         await sequence.begin_demotion("a")
-        await sequence.begin_demotion("removed")
         assert group.calls == ["demote a"]
 
     _run(test)
