@@ -28,6 +28,7 @@ LOCATIONS: list[dict[str, Any]] = [
     {"path": "/public/", "proxy": "web", "proxyPath": "/inner/public/"},
     {"path": "/files/", "root": "/srv/www"},
     {"path": "/alias/", "alias": "/srv/www/files/", "tryFiles": ["$uri", "=404"]},
+    {"path": "/named/.git/", "alias": "/srv/www/files/.git/"},
     {
         "path": "/own/", "root": "/srv/www", "headers": {"X-Frame-Options": "DENY"},
         "errorPages": {"40x": {"body": "general"}, "404": {"body": "missing"}},
@@ -116,6 +117,10 @@ def test_hidden_files_are_not_public(lab: Lab, location: str) -> None:
         ".well-known/../.env": 404, ".well-known-not": 404,
     }.items():  # fmt: skip
         assert lab.send("GET", WWW, f"{location}/{name}").status == status, name
+
+
+def test_a_location_whose_path_names_hidden_files_serves_them(lab: Lab) -> None:
+    assert lab.send("GET", WWW, "/named/.git/config").body == b".git/config"
 
 
 @pytest.mark.parametrize("path", ["/files/.well-known", "//files//.well-known"])
