@@ -30,6 +30,14 @@ LOCATIONS: list[dict[str, Any]] = [
     {"path": "/alias/", "alias": "/srv/www/files/", "tryFiles": ["$uri", "=404"]},
     {"path": "/named/.git/", "alias": "/srv/www/files/.git/"},
     {
+        "path": "^/file/([a-z]+)$", "match": "~", "root": "/srv/www",
+        "errorPages": {"404": {"body": "no $1", "contentType": "text/plain"}},
+    },
+    {
+        "path": "^/kept/([a-z]+)$", "match": "~", "proxy": "web", "cache": {"validS": 60, "key": "kept-$1"},
+        "access": {"allow": ["127.0.0.0/8"], "exceptMethods": ["GET"]},
+    },
+    {
         "path": "/own/", "root": "/srv/www", "headers": {"X-Frame-Options": "DENY"},
         "errorPages": {"40x": {"body": "general"}, "404": {"body": "missing"}},
     },
@@ -121,6 +129,13 @@ def test_hidden_files_are_not_public(lab: Lab, location: str) -> None:
 
 def test_a_location_whose_path_names_hidden_files_serves_them(lab: Lab) -> None:
     assert lab.send("GET", WWW, "/named/.git/config").body == b".git/config"
+
+
+def test_the_groups_of_a_path_keep_their_values(lab: Lab) -> None:
+    """A condition with a regular expression clears them: the responses of all paths would have the same key."""
+    assert lab.send("GET", WWW, "/file/alice").body == b"no alice"
+    paths = [json.loads(lab.send("GET", WWW, f"/kept/{name}").body)["path"] for name in ("alice", "bob")]
+    assert paths == ["/kept/alice", "/kept/bob"]
 
 
 @pytest.mark.parametrize("path", ["/files/.well-known", "//files//.well-known"])
