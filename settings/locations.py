@@ -98,6 +98,10 @@ class CacheSettings(FrozenModel):
         default=True, description="Serve an expired response while the upstream fails or is asked again."
     )
 
+    @property
+    def has_groups(self) -> bool:
+        return re.search(r"\$\{?[1-9]", self.key) is not None
+
 
 class LocationSettings(FrozenModel):
     """One of proxy, root, alias, redirect and respond decides what is served; without one, the files of the site."""
@@ -105,8 +109,8 @@ class LocationSettings(FrozenModel):
     path: str = Field(
         min_length=1,
         max_length=300,
-        description="Path, or a regular expression with `match` `~` and `~*`. Hidden files, such as `/.git/config`, are "
-        "served only by a location whose path names them.",
+        description="Path, or a regular expression with `match` `~` and `~*`. Hidden files, such as `/.git/config`, "
+        "are served only by a location whose path names them.",
     )
     match: Literal["prefix", "=", "^~", "~", "~*"] = Field(
         default="prefix",

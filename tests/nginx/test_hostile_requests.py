@@ -34,8 +34,9 @@ LOCATIONS: list[dict[str, Any]] = [
         "errorPages": {"404": {"body": "no $1", "contentType": "text/plain"}},
     },
     {
-        "path": "^/kept/([a-z]+)$", "match": "~", "proxy": "web", "cache": {"validS": 60, "key": "kept-$1"},
-        "access": {"allow": ["127.0.0.0/8"], "exceptMethods": ["GET"]},
+        "path": "^/grouped/([a-z]+)$", "match": "~", "proxy": "web", "cache": {"validS": 60, "key": "kept-$1"},
+        "access": {"allow": ["127.0.0.0/8"], "exceptMethods": ["GET"]}, "basicAuth": {"users": "staff"},
+        "rateLimit": {"perS": 1000, "burst": 100, "only": "basic-auth"},
     },
     {
         "path": "/own/", "root": "/srv/www", "headers": {"X-Frame-Options": "DENY"},
@@ -134,8 +135,8 @@ def test_a_location_whose_path_names_hidden_files_serves_them(lab: Lab) -> None:
 def test_the_groups_of_a_path_keep_their_values(lab: Lab) -> None:
     """A condition with a regular expression clears them: the responses of all paths would have the same key."""
     assert lab.send("GET", WWW, "/file/alice").body == b"no alice"
-    paths = [json.loads(lab.send("GET", WWW, f"/kept/{name}").body)["path"] for name in ("alice", "bob")]
-    assert paths == ["/kept/alice", "/kept/bob"]
+    paths = [json.loads(lab.send("GET", WWW, f"/grouped/{name}", headers=_PASSWORD).body)["path"] for name in ("alice", "bob")]
+    assert paths == ["/grouped/alice", "/grouped/bob"]
 
 
 @pytest.mark.parametrize("path", ["/files/.well-known", "//files//.well-known"])
