@@ -135,7 +135,10 @@ def test_a_location_whose_path_names_hidden_files_serves_them(lab: Lab) -> None:
 def test_the_groups_of_a_path_keep_their_values(lab: Lab) -> None:
     """A condition with a regular expression clears them: the responses of all paths would have the same key."""
     assert lab.send("GET", WWW, "/file/alice").body == b"no alice"
-    paths = [json.loads(lab.send("GET", WWW, f"/grouped/{name}", headers=_PASSWORD).body)["path"] for name in ("alice", "bob")]
+    paths = [
+        json.loads(lab.send("GET", WWW, f"/grouped/{name}", headers=_PASSWORD).body)["path"]
+        for name in ("alice", "bob")
+    ]
     assert paths == ["/grouped/alice", "/grouped/bob"]
 
 
