@@ -9,6 +9,7 @@ import argparse
 import gc
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -87,10 +88,9 @@ def find_stack(arguments: Sequence[str]) -> str:
         arguments = _split_ssh(arguments)[0]
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--stack", "-s", default="local")
-    for flag in ("-y", "-f"):  # may stand before -s, as in -ys
-        parser.add_argument(flag, action="store_true")
     try:
-        return parser.parse_known_args(arguments)[0].stack
+        # Flags may stand before another option, as in -ys and -fn.
+        return parser.parse_known_args([re.sub(r"^-[yf]+(?=.)", "-", each) for each in arguments])[0].stack
     except argparse.ArgumentError:
         raise UsageError("--stack must be followed by the name of a stack") from None
 

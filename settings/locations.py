@@ -28,6 +28,9 @@ _PATH = re.compile(r"/[A-Za-z0-9._~!&()*+,:@/-]*")
 _REGEX = re.compile(r"[^\s\"\\;{}]*(\\[^\s\"\\tnr][^\s\"\\;{}]*)*")
 # The literal prefix of a regular expression, without a character that a quantifier may repeat or omit.
 _START = re.compile(r"\^((?:[A-Za-z0-9_/-](?![?*]))+)")
+# Paths and, with a literal beginning, regular expressions of hidden files.
+_HIDDEN = re.compile(r".*/\.(?!well-known(/|$))")
+_HIDDEN_REGEX = re.compile(r"\^[A-Za-z0-9_/-]*/\\\.(?![?*]|well-known\b)")
 # What Python accepts and PCRE does not.
 _NOT_IN_PCRE = re.compile(r"\\[uUN]|\(\?[a-z]*[au][a-z]*[):]")
 # nginx: https://nginx.org/en/docs/http/ngx_http_headers_module.html#expires
@@ -95,12 +98,19 @@ class CacheSettings(FrozenModel):
         default=True, description="Serve an expired response while the upstream fails or is asked again."
     )
 
+    @property
+    def has_groups(self) -> bool:
+        return re.search(r"\$\{?[1-9]", self.key) is not None
+
 
 class LocationSettings(FrozenModel):
     """One of proxy, root, alias, redirect and respond decides what is served; without one, the files of the site."""
 
     path: str = Field(
-        min_length=1, max_length=300, description="Path, or a regular expression with `match` `~` and `~*`."
+        min_length=1,
+        max_length=300,
+        description="Path, or a regular expression with `match` `~` and `~*`. Hidden files, such as `/.git/config`, "
+        "are served only by a location whose path names them.",
     )
     match: Literal["prefix", "=", "^~", "~", "~*"] = Field(
         default="prefix",
@@ -169,6 +179,10 @@ class LocationSettings(FrozenModel):
             return True
         own, other = (text.lower() if self.match == "~*" else text for text in (start[1], prefix))
         return own.startswith(other) or other.startswith(own)
+
+    @property
+    def names_hidden_files(self) -> bool:
+        return (_HIDDEN_REGEX if self.is_regex else _HIDDEN).match(self.path) is not None
 
     @property
     def shares_private_responses(self) -> bool:

@@ -98,6 +98,7 @@ def _configuration(deployment: Deployment, views: list[View]) -> list[Item]:
     settings = [location.settings for view in views for location in view.locations]
     uses = {
         "websocket": any(each.websocket for each in settings),
+        "files": any(not (each.proxy or each.redirect or each.respond) for each in settings),
         "hotlink": any(each.hotlink and each.hotlink.allow_empty for each in settings),
         "password_limit": any(each.rate_limit and each.rate_limit.only == "basic-auth" for each in settings),
     }

@@ -28,6 +28,16 @@ LOCATIONS: list[dict[str, Any]] = [
     {"path": "/public/", "proxy": "web", "proxyPath": "/inner/public/"},
     {"path": "/files/", "root": "/srv/www"},
     {"path": "/alias/", "alias": "/srv/www/files/", "tryFiles": ["$uri", "=404"]},
+    {"path": "/named/.git/", "alias": "/srv/www/files/.git/"},
+    {
+        "path": "^/file/([a-z]+)$", "match": "~", "root": "/srv/www",
+        "errorPages": {"404": {"body": "no $1", "contentType": "text/plain"}},
+    },
+    {
+        "path": "^/grouped/([a-z]+)$", "match": "~", "proxy": "web", "cache": {"validS": 60, "key": "kept-$1"},
+        "access": {"allow": ["127.0.0.0/8"], "exceptMethods": ["GET"]}, "basicAuth": {"users": "staff"},
+        "rateLimit": {"perS": 1000, "burst": 100, "only": "basic-auth"},
+    },
     {
         "path": "/own/", "root": "/srv/www", "headers": {"X-Frame-Options": "DENY"},
         "errorPages": {"40x": {"body": "general"}, "404": {"body": "missing"}},
@@ -108,6 +118,20 @@ def test_hidden_files_are_not_public(lab: Lab, location: str) -> None:
         ".well-known/../.env": 404, ".well-known-not": 404,
     }.items():  # fmt: skip
         assert lab.send("GET", WWW, f"{location}/{name}").status == status, name
+
+
+def test_a_location_whose_path_names_hidden_files_serves_them(lab: Lab) -> None:
+    assert lab.send("GET", WWW, "/named/.git/config").body == b".git/config"
+
+
+def test_the_groups_of_a_path_keep_their_values(lab: Lab) -> None:
+    """A condition with a regular expression clears them: the responses of all paths would have the same key."""
+    assert lab.send("GET", WWW, "/file/alice").body == b"no alice"
+    paths = [
+        json.loads(lab.send("GET", WWW, f"/grouped/{name}", headers=_PASSWORD).body)["path"]
+        for name in ("alice", "bob")
+    ]
+    assert paths == ["/grouped/alice", "/grouped/bob"]
 
 
 @pytest.mark.parametrize("path", ["/files/.well-known", "//files//.well-known"])

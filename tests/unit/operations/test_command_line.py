@@ -95,8 +95,12 @@ def test_wrong_arguments_are_wrong_usage(arguments: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["up -ys prod", "up -y -s prod", "logs -fs prod", "logs -fsprod", "up --stack=prod"]
-)
+    "arguments",
+    [
+        "up -ys prod", "up -y -s prod", "logs -fs prod", "logs -fsprod", "up --stack=prod", "logs -fn 50 -s prod",
+        "up -yt urn -s prod", "report -o -y -s prod",
+    ],
+)  # fmt: skip
 def test_the_stack_is_found_behind_other_options(arguments: str) -> None:
     """Otherwise `up -ys prod` would enter localcloud and deploy prod there."""
     assert find_stack(arguments.split()) == "prod"

@@ -8,6 +8,8 @@ import pytest
 from certificate_samples import issue
 from settings_samples import EXTERNAL, GIVEN, parse, problems_of, sections, with_value, with_values
 
+from settings.locations import LocationSettings
+
 HOST = "www.example.com"
 WILDCARD = ("*.example.com", "any.example.com")  # and the name that stands for it
 WEB = {"web": {"servers": [{"address": "10.0.9.1", "port": 7000}]}}
@@ -357,3 +359,22 @@ def test_secrets_of_sites_must_be_encrypted_and_passwords_hashed() -> None:
     (problem,) = problems_of(plain, encrypted_sections=frozenset({"credentials"}))
     assert "must be the hash of a password" in problem.text
     assert "secret-password" not in problem.text
+
+
+@pytest.mark.parametrize(
+    ("path", "match", "named"),
+    [
+        ("/.config/", "prefix", True),
+        ("/x/.version", "=", True),
+        ("/.well-known/.x/", "^~", True),
+        (r"^/\.(a|b)/", "~*", True),
+        ("/a.b/", "prefix", False),
+        ("/.well-known/x", "^~", False),
+        (r"^/\.well-known/", "~", False),
+        (r"^/.*\.png$", "~", False),
+        (r"^(?!/\.).*\.png$", "~", False),
+        (r"^/x/\.?y", "~", False),
+    ],
+)
+def test_only_a_path_that_names_hidden_files_makes_them_public(path: str, match: Any, *, named: bool) -> None:
+    assert LocationSettings(path=path, match=match, root="/srv/x").names_hidden_files == named
