@@ -6,7 +6,12 @@ import pulumi
 
 from components.alarms import Alarms, AlarmsArgs
 from components.announcements import announce_changes
-from components.changes import describe_bastion_change, list_key_generations, refuse_impossible_changes
+from components.changes import (
+    describe_bastion_change,
+    find_leaving,
+    list_key_generations,
+    refuse_impossible_changes,
+)
 from components.credentials import Credentials, CredentialsArgs
 from components.dns import Dns, DnsArgs
 from components.exports import export
@@ -33,7 +38,11 @@ with reported_once():
     refuse_impossible_changes(s, last)
 announce_changes(s, last)
 labels = Labels(s.project, s.stack, s.tags)
-hooks = Hooks(NodeSequence(LastDeployment(last, cloud_settings(), s.nodes.image)), describe_bastion_change(s, last))
+hooks = Hooks(
+    NodeSequence(LastDeployment(last, cloud_settings(), s.nodes.image)),
+    describe_bastion_change(s, last),
+    find_leaving(s, last),
+)
 
 credentials = Credentials(
     "credentials",
@@ -50,7 +59,7 @@ credentials = Credentials(
     ),
 )
 network = Network("network", NetworkArgs(s.network, s.protect, labels))
-firewall = Firewall("firewall", FirewallArgs(s.nodes, s.access, s.nginx, labels))
+firewall = Firewall("firewall", FirewallArgs(s.nodes, s.access, s.nginx, hooks, labels))
 nodes = Nodes(
     "nodes",
     NodesArgs(

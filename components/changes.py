@@ -6,6 +6,7 @@ Without this check, the cloud would reject each of them in the middle of the run
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -28,6 +29,27 @@ class ChangeError(pulumi.RunError):
         super().__init__(
             "\n".join([f"{file} has {count} that a deployed group cannot make; nothing was changed:", *lines])
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LeavingNodes:
+    """The names of nodes of the last deployment that leave the group, or the eligible nodes."""
+
+    removed: tuple[str, ...] = ()
+    demoted: tuple[str, ...] = ()  # stay as application nodes
+
+
+def find_leaving(settings: Settings, deployed: Exports | None) -> LeavingNodes:
+    """Compare the nodes of the settings with those of the last deployment."""
+    if deployed is None:
+        return LeavingNodes()
+    members = [node.name for node in settings.nodes.members]
+    return LeavingNodes(
+        removed=tuple(node.name for node in deployed.inventory.nodes if node.name not in members),
+        demoted=tuple(
+            node.name for node in deployed.inventory.nodes if node.eligible and node.name in members[ELIGIBLE_NODES:]
+        ),
+    )
 
 
 def refuse_impossible_changes(settings: Settings, deployed: Exports | None) -> None:
@@ -156,8 +178,7 @@ def check_disk_sizes(settings: Settings, deployed: Exports) -> Iterator[Problem]
 
 
 def check_node_removals(settings: Settings, deployed: Exports) -> Iterator[Problem]:
-    remaining = {node.name for node in settings.nodes.members}
-    removed = [node.name for node in deployed.inventory.nodes if node.name not in remaining]
+    removed = [*find_leaving(settings, deployed).removed]
     if len(removed) > 1:
         yield Problem(
             "tandem:nodes.members",
@@ -177,17 +198,10 @@ def check_node_removals(settings: Settings, deployed: Exports) -> Iterator[Probl
 
 
 def check_nodes_that_leave_stay_reachable(settings: Settings, deployed: Exports) -> Iterator[Problem]:
-    """A node is taken out of service through the current bastion, after the security groups have changed."""
+    """A node leaves through the current bastion, in part after the security groups have changed."""
     change = describe_bastion_change(settings, deployed)
-    eligible = {node.name for node in settings.nodes.members[:ELIGIBLE_NODES]}
-    members = {node.name for node in settings.nodes.members}
-    leaving = [
-        node.name
-        for node in deployed.inventory.nodes
-        if node.name not in members or (node.eligible and node.name not in eligible)
-    ]
-    if leaving and change:
-        names = ", ".join(leaving)
+    leaving = find_leaving(settings, deployed)
+    if change and (names := ", ".join((*leaving.removed, *leaving.demoted))):
         yield Problem(
             "tandem:access",
             f"must keep its bastion in the `up` that takes {names} out of the group or of the eligible nodes "

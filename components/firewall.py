@@ -9,6 +9,7 @@ from typing import Literal
 import pulumi
 from tencentcloud_iac_pulumi import security
 
+from components.hooks import Hooks
 from components.labels import Labels
 from settings.access import AccessSettings
 from settings.nginx import NginxSettings
@@ -20,6 +21,7 @@ class FirewallArgs:
     nodes: NodesSettings
     access: AccessSettings
     nginx: NginxSettings
+    hooks: Hooks
     labels: Labels
 
 
@@ -62,31 +64,36 @@ class Firewall(pulumi.ComponentResource):
         ]
         self.eligible_id = self._group(
             f"{name}-eligible",
-            args.labels,
+            args,
             "eligible nodes",
             [*web, *ssh, *heartbeats, *services[ELIGIBLE_NODES:]],
         )
         self.application_id = None
         if len(args.nodes.members) > ELIGIBLE_NODES:
             self.application_id = self._group(
-                f"{name}-application", args.labels, "application nodes", [*ssh, *services, *_datagrams(args)]
+                f"{name}-application", args, "application nodes", [*ssh, *services, *_datagrams(args)]
             )
         self.bastion_id = None
         if args.access.mode == "bastion":
             from_admins = [Rule(str(cidr), "TCP", "22", "SSH") for cidr in args.access.admin_cidrs]
-            self.bastion_id = self._group(f"{name}-bastion", args.labels, "SSH bastion", from_admins)
+            self.bastion_id = self._group(f"{name}-bastion", args, "SSH bastion", from_admins)
         self.register_outputs({"eligible_id": self.eligible_id})
 
-    def _group(self, name: str, labels: Labels, description: str, ingress: Iterable[Rule]) -> pulumi.Output[str]:
-        child = pulumi.ResourceOptions(parent=self)
-        group = security.Group(name, name=labels.name(name), description=description, tags=labels.tags, opts=child)
+    def _group(self, name: str, args: FirewallArgs, description: str, ingress: Iterable[Rule]) -> pulumi.Output[str]:
+        group = security.Group(
+            name,
+            name=args.labels.name(name),
+            description=description,
+            tags=args.labels.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
         rules = security.GroupRuleSet(
             f"{name}-rules",
             security_group_id=group.id,
             # All other incoming traffic is dropped.
             ingresses=[_ingress(rule) for rule in ingress],
             egresses=[_egress(Rule("0.0.0.0/0", "ALL", "ALL", "outgoing"))],
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, hooks=args.hooks.rules),
         )
         # Nodes depend on the rules, not only on the group: without rules a node is unreachable.
         return rules.security_group_id

@@ -8,19 +8,21 @@ from typing import Any
 import pulumi
 from pulumi import ErrorHook, ErrorHookArgs, ResourceHook, ResourceHookArgs, ResourceHookBinding, ResourceHookOptions
 
+from components.changes import LeavingNodes
 from components.node_sequence import NodeSequence
 from provisioning.errors import SwitchoverError
 
-# The eligible nodes have a group of their own: without it, neither clients nor VRRP reach a node.
-_SECURITY_GROUPS = "orderlySecurityGroups"
 # Changes that do not interrupt a running node. For all other changes the node is drained first, one node at a time.
 _NON_DISRUPTIVE = frozenset(
     {
-        "camRoleName", "disableApiTermination", "instanceName", _SECURITY_GROUPS, "projectId", "securityGroups", "tags",
+        "camRoleName", "disableApiTermination", "instanceName", "orderlySecurityGroups", "projectId", "securityGroups",
+        "tags",
     }
 )  # fmt: skip
 # The provider can change these on a running node, but firewall, VRRP peers and certificates use the old address.
 _IMMUTABLE = ("privateIp", "subnetId", "vpcId")
+
+_NONE = LeavingNodes()
 
 
 class Hooks:
@@ -31,11 +33,13 @@ class Hooks:
     node: ResourceHookBinding  # for instances
     attachment: ResourceHookBinding  # for resources attached to a node, which are replaced with it and deleted first
     havip_attachment: ResourceHookBinding  # also deleted when the node may not hold the virtual IP any more
+    rules: ResourceHookBinding  # for the rules of the security groups
 
-    def __init__(self, sequence: NodeSequence, bastion_change: str = "") -> None:
+    def __init__(self, sequence: NodeSequence, bastion_change: str = "", leaving: LeavingNodes = _NONE) -> None:
         self._sequence = sequence
         self._bastion_change = bastion_change  # description; "" if the bastion stays
-        self._eligible: dict[str, bool] = {}  # by the name of each node that the program declares
+        self._leaving = leaving
+        self._members: set[str] = set()
         self._attached: set[str] = set()
         leave = ResourceHook("leave-group", self._leave)
         after_failure = ErrorHook("release-change-lock-after-failure", self._end_failed_change)
@@ -57,14 +61,16 @@ class Hooks:
             after_delete=[detached],
             on_error=[after_failure],
         )
+        # The new rules drop what a leaving node still receives and sends: requests, queries, VRRP.
+        self.rules = ResourceHookBinding(before_update=[ResourceHook("leave-before-rules", self._leave_before_rules)])
 
     def declare(self, node: str) -> None:
         """Record that this run has created or updated the node."""
         self._sequence.declare(node)
 
-    def declare_member(self, node: str, *, eligible: bool) -> None:
+    def declare_member(self, node: str) -> None:
         """Record that the program declares the node. Call it before the instance is made."""
-        self._eligible[node] = eligible
+        self._members.add(node)
 
     def declare_attachment(self, name: str) -> None:
         """Record that the program declares the HAVIP attachment of a node. Call it before the attachment is made."""
@@ -82,11 +88,8 @@ class Hooks:
             )
 
     async def _begin_change(self, args: ResourceHookArgs) -> None:
-        node = node_of(args.name)
         if _disruptive_changes(args):
-            await self._sequence.begin_change(node)
-        elif not self._eligible.get(node, True) and _SECURITY_GROUPS in changed_keys(args.old_inputs, args.new_inputs):
-            await self._sequence.begin_demotion(node)
+            await self._sequence.begin_change(node_of(args.name))
 
     async def _end_change(self, args: ResourceHookArgs) -> None:
         await self._sequence.end(node_of(args.name))
@@ -101,13 +104,19 @@ class Hooks:
 
     async def _leave(self, args: ResourceHookArgs) -> None:
         node = node_of(args.name)
-        await self._sequence.begin_removal(node, replaced=node in self._eligible)
+        await self._sequence.begin_removal(node, replaced=node in self._members)
 
     async def _leave_virtual_ip(self, args: ResourceHookArgs) -> None:
         await self._leave(args)
         # An attachment that the program declares is deleted by `destroy`, or together with its HAVIP.
-        if args.name not in self._attached and node_of(args.name) in self._eligible:
+        if args.name not in self._attached and node_of(args.name) in self._members:
             await self._sequence.begin_demotion(node_of(args.name))
+
+    async def _leave_before_rules(self, _: ResourceHookArgs) -> None:
+        for node in self._leaving.removed:
+            await self._sequence.begin_removal(node)
+        for node in self._leaving.demoted:
+            await self._sequence.begin_demotion(node)
 
     def _record_detached(self, args: ResourceHookArgs) -> None:
         self._sequence.record_detached(node_of(args.name))

@@ -60,7 +60,8 @@ class NodeSequence:
         """
         await self._lock.acquire()
         try:
-            self._refuse_after_removal(node)
+            if self._replaced:
+                self._refuse_after_removal(node)
             await self._group.take_out(node)
         except BaseException:
             self._lock.release()

@@ -118,7 +118,7 @@ class Nodes(pulumi.ComponentResource):
         eligible = position < ELIGIBLE_NODES
         application_id = args.firewall.application_id
         group_id = args.firewall.eligible_id if eligible or application_id is None else application_id
-        args.hooks.declare_member(node.name, eligible=eligible)
+        args.hooks.declare_member(node.name)
         cvm = self._instance(
             node.name,
             address=str(node.address),

@@ -12,6 +12,7 @@ from pulumi.runtime import mocks
 from pulumi.runtime.stack import run_pulumi_func
 from test_node_sequence import FakeGroup
 
+from components.changes import LeavingNodes
 from components.hooks import Hooks, changed_keys, node_of, of_node
 from components.node_sequence import NodeSequence
 from provisioning.errors import SwitchoverError
@@ -131,7 +132,7 @@ async def test_a_node_is_retired_once_before_its_attached_resources_are_deleted(
 async def test_a_failed_deletion_before_a_replacement_puts_the_node_back_unless_a_resource_is_detached() -> None:
     group = FakeGroup()
     hooks = Hooks(NodeSequence(group))
-    hooks.declare_member("a", eligible=True)
+    hooks.declare_member("a")
     (leave,) = hooks.attachment.before_delete or []
     (detached,) = hooks.attachment.after_delete or []
     (on_error,) = hooks.attachment.on_error or []
@@ -153,7 +154,7 @@ async def test_only_an_attachment_that_the_program_no_longer_declares_demotes_it
     hooks = Hooks(sequence)
     (leave,) = hooks.havip_attachment.before_delete or []
     for node in ("a", "b"):
-        hooks.declare_member(node, eligible=True)
+        hooks.declare_member(node)
         sequence.declare(node)
     hooks.declare_attachment("vip.a")  # deleted by destroy, or replaced with its HAVIP
     for name in ("vip.a", "vip.b", "vip.b"):
@@ -171,16 +172,15 @@ async def test_a_removed_node_is_retired_and_not_demoted() -> None:
 
 
 @_in_pulumi
-async def test_a_node_is_demoted_before_its_security_group_lets_no_client_through() -> None:
+async def test_leaving_nodes_are_out_of_service_before_the_rules_of_a_security_group_change() -> None:
     group = FakeGroup()
-    hooks = Hooks(NodeSequence(group))
-    _, take = _update_hooks(hooks)
-    hooks.declare_member("promoted", eligible=True)
-    hooks.declare_member("demoted", eligible=False)
-    for node in ("promoted", "demoted"):
-        await take(_args(node, {"orderlySecurityGroups": ["sg-1"]}, {"orderlySecurityGroups": ["sg-2"]}))
-    await take(_args("demoted", {"instanceName": "old"}, {"instanceName": "new"}))
-    assert group.calls == ["demote demoted"]
+    hooks = Hooks(NodeSequence(group), leaving=LeavingNodes(removed=("a",), demoted=("b",)))
+    (leave_before_rules,) = hooks.rules.before_update or []
+    (leave,) = hooks.node.before_delete or []
+    for group_of in ("eligible", "application"):
+        await cast("Awaitable[None]", leave_before_rules(ResourceHookArgs("urn", "id", group_of, "type")))
+    await cast("Awaitable[None]", leave(ResourceHookArgs("urn", "id", "nodes.a", "type")))
+    assert group.calls == ["retire a", "demote b"]
 
 
 def test_secrets_and_defaults_are_not_compared() -> None:

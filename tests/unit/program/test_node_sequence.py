@@ -108,14 +108,26 @@ def test_a_node_with_several_attached_resources_is_retired_once() -> None:
 
 def test_a_second_replacement_in_one_run_is_refused_with_advice() -> None:
     async def test(sequence: NodeSequence, group: FakeGroup) -> None:
-        await sequence.begin_removal("a")
+        await sequence.begin_removal("a", replaced=True)
         for begin in (sequence.begin_removal, sequence.begin_change):
             with pytest.raises(SwitchoverError) as caught:
                 await begin("b")
             assert "b: cannot be changed in the run that removes a; b was not changed" in str(caught.value)
             advice = "`tandem replace a --stack STACK` first, then `tandem replace b --stack STACK`"
             assert advice in str(caught.value)
-        assert group.calls == ["retire a"]
+        assert group.calls == ["check a", "retire a"]
+
+    _run(test)
+
+
+def test_a_node_is_changed_in_the_run_that_removes_another_one_for_good() -> None:
+    async def test(sequence: NodeSequence, group: FakeGroup) -> None:
+        await sequence.begin_removal("a")
+        await sequence.begin_change("b")
+        await sequence.end("b")
+        with pytest.raises(SwitchoverError):
+            await sequence.begin_removal("c", replaced=True)
+        assert group.calls == ["retire a", "take out b", "put back b"]
 
     _run(test)
 
