@@ -69,8 +69,8 @@ def _tail(node: Node, path: str) -> tuple[str, bool]:
 def logs(node: Node, *, units: list[str], since: str, lines: int, position: dict[str, Any] | None) -> dict[str, Any]:
     """Log lines of units, the oldest first: of the journal, and of nginx's error log.
 
-    Without `position`, at most `lines` since a time of journalctl; otherwise all that were written after the position
-    that an earlier call has returned. An empty list of units means all.
+    Without `position`, the newest `lines` since a time of journalctl; otherwise all that were written after the
+    position that an earlier call has returned. An empty list of units means all.
     """
     entries, cursor = _journal(node, units, since, lines, position)
     size = node.at(ERROR_LOG).stat().st_size if node.at(ERROR_LOG).exists() else 0
@@ -88,10 +88,11 @@ def _journal(
     fields = "--output-fields=MESSAGE,_SYSTEMD_UNIT,UNIT,SYSLOG_IDENTIFIER"
     chosen = [f"--unit={unit}" for unit in units]
     cursor = position["cursor"] if position else ""
-    begin = [f"--after-cursor={cursor}"] if cursor else [f"--since={since}", f"--lines={lines}"]
+    # With --since, journalctl counts --lines from the oldest line, unless it reads backwards (systemd 252).
+    begin = [f"--after-cursor={cursor}"] if cursor else [f"--since={since}", f"--lines={lines}", "--reverse"]
     result = node.run_checked("logs", ["journalctl", "--no-pager", "--quiet", "--output=json", fields, *chosen, *begin])
     entries: list[dict[str, Any]] = []
-    for line in result.splitlines():
+    for line in result.splitlines() if cursor else reversed(result.splitlines()):
         data = json.loads(line)
         cursor = data["__CURSOR"]
         entries.append({"at": int(data["__REALTIME_TIMESTAMP"]) / 1e6, "unit": _unit(data), "text": _text(data)})
