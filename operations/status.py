@@ -17,7 +17,7 @@ from rich.text import Text
 
 from operations.health import SSH_DEADLINE_S, check
 from operations.stack_names import name_stack_in
-from provisioning.backups import Backup, merge, read_sizes
+from provisioning.backups import Backup, merge, read_backups
 from provisioning.cloud_calls import CallApi
 from provisioning.errors import ProvisioningError
 from provisioning.health.checks import Group
@@ -94,7 +94,7 @@ def _gather(
         traffic = {node.name: node.data.get("traffic") for node in nodes}
         # First, since it waits while a failover is in progress.
         health = name_stack_in(check_health(group, call_api, connect), stack)
-        asked = zip(inventory.nodes, ask_each(inventory.nodes, connect, read_sizes), strict=True)
+        asked = zip(inventory.nodes, ask_each(inventory.nodes, connect, read_backups), strict=True)
         nodes = tuple(_with_traffic(node, traffic[node.name]) for node in read_nodes(group, connect))
         backups = tuple(merge({node.name: each for node, each in asked if not isinstance(each, ProvisioningError)}))
     return GroupStatus(

@@ -122,7 +122,7 @@ def text(status: GroupStatus) -> str:
     return console.file.getvalue()
 
 
-BACKUPS = {"20251127T120000Z": 2048}
+BACKUPS = {"20251127T120000Z": {"size": 2048, "replaced": False}}
 
 
 def test_the_status_is_one_screen() -> None:
