@@ -10,7 +10,8 @@
 
 A backup is NAME.sql.gz, NAME.queue if records were queued, and NAME.replaced if a restore replaced its data; NAME is
 the time in UTC. A file has its final name only when it is complete, and the dump gets it last. Only `create` deletes
-backups. One command at a time reads or replaces the database (commands.py). Standard library only; runs with Python 3.9.
+backups. One command at a time reads or replaces the database (commands.py). Standard library only; runs with Python
+3.9.
 
 files.py        the files of backups: names, expiry, complete files
 mariadb.py      the dump of the database, and its load
