@@ -95,6 +95,7 @@ class TableSystem(FakeSystem):
 
     server: MariaDb = field(default_factory=MariaDb)
     listening: str = ""
+    redis_has_other_users: bool = False
     broken: dict[str, str] = field(default_factory=dict[str, str])  # the error of a command, by its name
     masked: set[str] = field(default_factory=set[str])
     missing: set[str] = field(default_factory=set[str])
@@ -118,6 +119,11 @@ class TableSystem(FakeSystem):
         if argv[0] == "show" and any(unit in self.masked | self.missing for unit in argv[3:]):
             return shown._replace(out=shown.out.replace("LoadState=loaded", "LoadState=not-found"))
         return shown
+
+    def _redis_cli(self, argv: list[str], text: str) -> Result:
+        if self.redis_has_other_users and "restart redis-server" not in self.log:
+            return Result(0, "NOAUTH Authentication required.\n", "AUTH failed: WRONGPASS")
+        return super()._redis_cli(argv, text)
 
     def _lsblk(self, _argv: list[str], _text: str) -> Result:
         return Result(0, "NAME\nvda\n", "")
