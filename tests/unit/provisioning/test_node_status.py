@@ -153,6 +153,15 @@ def test_the_newest_lines_are_shown_in_the_order_of_their_time(tmp_path: Path) -
     assert found["position"]["cursor"] == f"c{NOW - 1}"
 
 
+def test_the_sessions_of_tandems_own_commands_are_left_out_unless_they_are_named(tmp_path: Path) -> None:
+    noise = ["session-13.scope", "user@1000.service", "user-runtime-dir@1000.service", "systemd-logind.service"]
+    units = ["iam-pump.service", *noise * 30, "ssh.service", "user-1000.slice", "run-user-1000.mount"]
+    lines = [entry(NOW - 200 + at, MESSAGE="x", _SYSTEMD_UNIT=unit) for at, unit in enumerate(units)]
+    fake = FakeNode(tmp_path, "".join(lines))
+    assert [each["unit"] for each in read(fake)["entries"]] == ["iam-pump", "ssh"]
+    assert len(read(fake, units=("systemd-logind",))["entries"]) == 50
+
+
 def test_a_later_call_returns_only_what_is_new(tmp_path: Path) -> None:
     fake = FakeNode(tmp_path, entry(NOW, MESSAGE="one"))
     fake.write(status.ERROR_LOG, "2026/11/27 15:00:00 [error] old\n")
