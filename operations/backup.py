@@ -84,7 +84,7 @@ class Backups:
         self._report(f"restored the backup of {_format(backup.time)}")
         if done["kept"]:
             kept = f"{parse_name(done['kept']):%Y-%m-%d %H:%M:%S}"
-            self._report(f"the replaced data is in a backup, too: tandem restore --at '{kept}' returns to it")
+            self._report(f"the replaced data is in a backup, too: `tandem restore --at '{kept}'` returns to it")
 
     def _is_present(self) -> bool:
         """Whether the database exists. Raises OperationError if that is not known."""
