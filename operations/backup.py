@@ -52,7 +52,8 @@ class Backups:
         backups = list_backups(self._connections)
         backup = choose(backups, at)
         if backup is None:
-            raise OperationError("\n  ".join([f"there is no backup{_until(at)}; backups:", *describe_backups(backups)]))
+            found = describe_backups(backups)
+            raise OperationError("\n  ".join([f"there is no backup to restore{_until(at)}; backups:", *found]))
         if self._is_present():
             self._replace(backup, audit_queue=audit_queue, discard=discard, confirm=confirm)
         else:
@@ -80,8 +81,10 @@ class Backups:
             done = self._on_data_node().call([operation], token=lock.token, deadline_s=2 * _DEADLINE_S)[0]
         for warning in done["warnings"]:
             self._report(f"warning: {warning}")
-        before = f"; the data before it: {_format(parse_name(done['kept']))}" if done["kept"] else ""
-        self._report(f"restored the backup of {_format(backup.time)}{before}")
+        self._report(f"restored the backup of {_format(backup.time)}")
+        if done["kept"]:
+            kept = f"{parse_name(done['kept']):%Y-%m-%d %H:%M:%S}"
+            self._report(f"the replaced data is in a backup, too: `tandem restore --at '{kept}'` returns to it")
 
     def _is_present(self) -> bool:
         """Whether the database exists. Raises OperationError if that is not known."""

@@ -78,7 +78,9 @@ def logs(
     stack: Stack = "local",
     *,
     since: Annotated[str, typer.Option(help="A time of journalctl: '-1h', '2026-11-27 02:00' (UTC).")] = "-1h",
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="Maximum number of lines of each node.")] = 100,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=1, help="Show the newest lines, at most this many of each node.")
+    ] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue with new lines until Ctrl+C.")] = False,
 ) -> None:
     """Show the log lines of the nodes in the order of their time. Secrets of the stack are masked."""

@@ -28,6 +28,8 @@ _UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"  # Pulumi's mark of a value th
 _VERBS = {"create": "create", "update": "update", "replace": "replace", "delete": "delete"}
 _MARKS = {"create": "+", "update": "~", "replace": "+-", "delete": "-"}
 _ITEMS = "units, users, packages and databases"
+_SWITCHOVER = " (a node that holds the virtual IP is switched over first)"
+_Texts = dict[tuple[str, str], list[str]]  # the lines of each text by node and path
 
 
 def marker(stack: str) -> str:
@@ -47,6 +49,8 @@ def to_markdown(preview: Preview, stack: str, limit: int = LIMIT) -> str:
         parts += [f"\n{len(changed) - _MAX_ROWS} more resources are not shown.\n"] if len(changed) > _MAX_ROWS else [""]
     rollout = preview.rollout()
     sections = [*_drift(rollout), *_sections(rollout)] if rollout else []
+    if rollout and (actions := _actions(_texts(rollout.old), _texts(rollout.new))):
+        parts += ["**Then on the nodes:** " + "; ".join(actions) + "\n"]
     return _fit("\n".join(parts), sections, stack, limit)
 
 
@@ -130,10 +134,32 @@ def _sections(rollout: ResourceChange) -> Iterator[str]:
         yield "\n".join(["<details>", summary, "", *blocks, "</details>", ""])
 
 
-def _texts(inputs: Mapping[str, Any]) -> dict[tuple[str, str], list[str]]:
+def _actions(old: _Texts, new: _Texts) -> list[str]:
+    """The reloads and restarts that the changed files require, with their nodes. A new node starts everything."""
+    found: dict[str, set[str]] = {}
+    for node in (node for node, path in new if path == _ITEMS and (node, _ITEMS) in old):
+        lines = {side: set(texts[node, _ITEMS]) for side, texts in (("old", old), ("new", new))}
+        for line in sorted(lines["old"] | lines["new"]):
+            item = json.loads(line)
+            path = (node, str(item.get("path")))
+            if old.get(path) != new.get(path) or line not in lines["old"] & lines["new"]:
+                for action in item.get("after", ()):
+                    found.setdefault(action, set()).add(node)
+    return [
+        f"{_code(action)} on {', '.join(map(html.escape, sorted(nodes)))}{_SWITCHOVER if _moves(action) else ''}"
+        for action, nodes in sorted(found.items())
+    ]
+
+
+def _moves(action: str) -> bool:
+    """Whether a node that holds a virtual IP is switched over first (provisioning/plan.py)."""
+    return action == "restart nginx" or action.endswith(" keepalived")
+
+
+def _texts(inputs: Mapping[str, Any]) -> _Texts:
     """The lines of each text by node and path, without the first line (provisioning/preview_text.py)."""
     files, items = inputs.get("files"), inputs.get("manifests")
-    texts: dict[tuple[str, str], list[str]] = {}
+    texts: _Texts = {}
     for node, text_by_path in files.items() if isinstance(files, Mapping) else ():
         texts |= {(node, path): str(text).splitlines()[1:] for path, text in text_by_path.items()}
     for node, text in items.items() if isinstance(items, Mapping) else ():

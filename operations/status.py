@@ -17,7 +17,7 @@ from rich.text import Text
 
 from operations.health import SSH_DEADLINE_S, check
 from operations.stack_names import name_stack_in
-from provisioning.backups import Backup, merge, read_sizes
+from provisioning.backups import Backup, merge, read_backups
 from provisioning.cloud_calls import CallApi
 from provisioning.errors import ProvisioningError
 from provisioning.health.checks import Group
@@ -94,7 +94,7 @@ def _gather(
         traffic = {node.name: node.data.get("traffic") for node in nodes}
         # First, since it waits while a failover is in progress.
         health = name_stack_in(check_health(group, call_api, connect), stack)
-        asked = zip(inventory.nodes, ask_each(inventory.nodes, connect, read_sizes), strict=True)
+        asked = zip(inventory.nodes, ask_each(inventory.nodes, connect, read_backups), strict=True)
         nodes = tuple(_with_traffic(node, traffic[node.name]) for node in read_nodes(group, connect))
         backups = tuple(merge({node.name: each for node, each in asked if not isinstance(each, ProvisioningError)}))
     return GroupStatus(
@@ -156,7 +156,7 @@ def show(status: GroupStatus, now: float | None = None) -> RenderableType:
     else:
         parts += [Text(node.error, style="red") for node in status.nodes if node.error]
     if status.backups is not None:
-        parts.append(Text(f"backups  {describe_backups(status.backups, now)}"))
+        parts.append(Text(f"{'backups':<14}{describe_backups(status.backups, now)}"))
     return Rows(*parts)
 
 
@@ -221,13 +221,10 @@ def _health_lines(report: HealthReport) -> list[Text]:
     found = ["none"] if all(result.level is Level.OK for result in drift) else ["see the lines above"]
     found = [*(found if drift else []), *(f"{node} not checked" for node in unread)] or ["not checked"]
     certificates = [result.seen for result in report.results if result.name == "certificate"]
-    lines = [
-        Text(
-            f"health   {count(len(report.results), 'check')}, {failed} failed, {count(len(shown) - failed, 'warning')}"
-        )
-    ]
+    warnings = count(len(shown) - failed, "warning")
+    lines = [Text(f"{'health':<14}{count(len(report.results), 'check')}, {failed} failed, {warnings}")]
     lines += [Text(f"         {result}", style="red" if result.level is Level.FAIL else "yellow") for result in shown]
-    lines.append(Text(f"drift    {'; '.join(found)}"))
+    lines.append(Text(f"{'drift':<14}{'; '.join(found)}"))
     if certificates:
         lines.append(Text(f"certificates  {'; '.join(dict.fromkeys(certificates))}"))
     return lines

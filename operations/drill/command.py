@@ -58,8 +58,9 @@ def drill(
 ) -> None:
     """Inflict faults on the deployed group while clients send requests, and show what they meet.
 
-    Outside localcloud only faults that are undone over SSH are possible, after you have typed the stack's name. Exit
-    code 1 if a fault cannot be undone or the group does not recover.
+    Outside localcloud only faults that are undone over SSH are possible, after you have typed the stack's name.
+
+    Exit code 1 if a fault cannot be undone or the group does not recover.
     """
     if show:
         Console(width=None if sys.stdout.isatty() else 120).print(_list())

@@ -81,5 +81,8 @@ def make_table(report: Mapping[str, Any]) -> Table:
                 Text(str(figures["lost"]), bad), str(figures["slow"]), Text(blackout(figures)), Text(after),
             )  # fmt: skip
         table.add_section()
-    table.caption = "lost: no correct response within 2 s; slow: later than 250 ms; blackout: longest time without one"
+    table.caption = (
+        "lost: no correct response within 2 s; slow: later than 250 ms; blackout: longest time without one, "
+        "at least the time between two requests"
+    )
     return table

@@ -14,27 +14,28 @@ from .systemd import systemctl
 OWN = "/srv/tandem/backups"
 RECEIVED = "/var/lib/tandem-backup/received"
 ABSENT, PRESENT, UNKNOWN = "absent", "present", "unknown"
-_DUMP = ".sql.gz"
+_DUMP, _REPLACED = ".sql.gz", ".replaced"  # provisioning/programs/database_backup
 _DEADLINE_S = 6 * 3600
 _DATA = "/var/lib/mysql"
 _DISK, MOUNT_UNIT = "/srv/tandem", "/etc/systemd/system/srv-tandem.mount"  # provisioning/services/data_disk.py
 
 
-def backups(node: Node) -> dict[str, int]:
-    """The size in bytes of each backup, by name."""
-    found: dict[str, int] = {}
+def backups(node: Node) -> dict[str, dict[str, Any]]:
+    """The size in bytes of each backup, and whether a restore replaced its data, by name."""
+    found: dict[str, dict[str, Any]] = {}
     for file in (file for path in (OWN, RECEIVED) for file in node.at(path).glob("[0-9]*" + _DUMP)):
         with contextlib.suppress(FileNotFoundError):  # just expired
-            found[file.name[: -len(_DUMP)]] = file.stat().st_size
+            name = file.name[: -len(_DUMP)]
+            found[name] = {"size": file.stat().st_size, "replaced": file.with_name(name + _REPLACED).exists()}
     return found
 
 
-def back_up(node: Node) -> dict[str, int]:
-    """Make a backup now. Returns the new backups on this node, by name."""
+def back_up(node: Node) -> list[str]:
+    """Make a backup now. Returns the names of the new backups on this node."""
     before = backups(node)
     node.before("back up")
     systemctl(node, "start", database.BACKUP_UNIT, timeout_s=_DEADLINE_S)
-    return {name: size for name, size in backups(node).items() if name not in before}
+    return [name for name in backups(node) if name not in before]
 
 
 def data_state(node: Node) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from .files import owner_facts, replace_text, what_is
 from .node import Node, StepError
+from .systemd import systemctl
 
 USER = "tandem"
 USERS = "/etc/redis/users.acl"  # named in redis.conf
@@ -22,13 +23,23 @@ _MODE = 0o640  # of the file of users: hashes of passwords are not for everyone
 
 
 def accepted(node: Node, address: str, port: int) -> tuple[list[str], list[str] | None]:
-    """The hashes of the accepted passwords: in the file, and in the running server (None: it cannot be queried)."""
+    """The hashes of the accepted passwords: in the file, and in the running server.
+
+    In the server: None if it does not run, none if it has other users and so cannot be queried.
+    """
     in_file = node.read(USERS) if what_is(node.at(USERS)) == "a file" else ""
-    return _hashes(in_file) or [], _hashes(_command(node, address, port, "ACL LIST"))
+    listed = _command(node, address, port, "ACL LIST")
+    return _hashes(in_file) or [], [] if _refused(listed) else _hashes(listed)
 
 
-def set_accepted(node: Node, address: str, port: int, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None:
-    """Change the file, then the running server. Connections are kept. Raises StepError."""
+def set_accepted(
+    node: Node, address: str, port: int, *, add: Sequence[str] = (), remove: Sequence[str] = (), unit: str = ""
+) -> None:
+    """Change the file, then the running server. Connections are kept. Raises StepError.
+
+    To add a password to a server that was started with other users, its unit is restarted: nothing but the file can
+    give it Tandem's user.
+    """
     in_file, live = accepted(node, address, port)
     node.before("write " + USERS)
     _write(node, [hashed for hashed in dict.fromkeys([*in_file, *add]) if hashed not in remove])
@@ -39,7 +50,10 @@ def set_accepted(node: Node, address: str, port: int, *, add: Sequence[str] = ()
     if rules:
         node.before("set the passwords of Redis")
         out = _command(node, address, port, f"ACL SETUSER default {' '.join(rules)}")
-        if out.strip() != "OK":
+        if _refused(out):
+            node.before("restart " + unit)
+            systemctl(node, "restart", unit)
+        elif out.strip() != "OK":
             raise StepError("redis", "Redis did not accept the change of its passwords", out)
 
 
@@ -60,6 +74,11 @@ def _hashes(users: str) -> list[str] | None:
         if line.startswith("user default "):
             return re.findall(r" #([0-9a-f]{64})", line)
     return None
+
+
+def _refused(output: str) -> bool:
+    """Whether the server runs and does not know Tandem's user or its password. `redis-cli` succeeds nevertheless."""
+    return output.startswith(("NOAUTH", "WRONGPASS"))
 
 
 def _command(node: Node, address: str, port: int, command: str) -> str:

@@ -22,6 +22,9 @@ OWN_CHECK = f"client intended to send too large body: {1 << 50} bytes"
 _WINDOW_S = 10
 _TAIL_BYTES = 512 * 1024
 _PACKAGES = ("nginx", "keepalived", "mariadb-server", "redis-server", "redis")  # the last one on the RHEL family
+# Each command of Tandem opens a session, which writes some 20 lines. The unit ssh has its login.
+_SESSION = re.compile(r"session-\S+\.scope$|user@\d+$|user-runtime-dir@\d+$|user-\d+\.slice$|run-user-|systemd-logind$")
+_READ = 5  # lines of the journal for each one that is shown
 # keepalived writes "(VI_1) Entering MASTER STATE"; journalctl -o short-unix begins each line with the seconds.
 _TRANSITION = re.compile(r"^(\d+\.\d+) .*\((\S+)\) Entering (MASTER|BACKUP|FAULT) STATE", re.MULTILINE)
 _ERROR = re.compile(r"^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) (.*)$", re.MULTILINE)
@@ -69,8 +72,8 @@ def _tail(node: Node, path: str) -> tuple[str, bool]:
 def logs(node: Node, *, units: list[str], since: str, lines: int, position: dict[str, Any] | None) -> dict[str, Any]:
     """Log lines of units, the oldest first: of the journal, and of nginx's error log.
 
-    Without `position`, at most `lines` since a time of journalctl; otherwise all that were written after the position
-    that an earlier call has returned. An empty list of units means all.
+    Without `position`, the newest `lines` since a time of journalctl; otherwise all that were written after the
+    position that an earlier call has returned. An empty list of units means all but those of login sessions.
     """
     entries, cursor = _journal(node, units, since, lines, position)
     size = node.at(ERROR_LOG).stat().st_size if node.at(ERROR_LOG).exists() else 0
@@ -88,13 +91,16 @@ def _journal(
     fields = "--output-fields=MESSAGE,_SYSTEMD_UNIT,UNIT,SYSLOG_IDENTIFIER"
     chosen = [f"--unit={unit}" for unit in units]
     cursor = position["cursor"] if position else ""
-    begin = [f"--after-cursor={cursor}"] if cursor else [f"--since={since}", f"--lines={lines}"]
+    # With --since, journalctl counts --lines from the oldest line, unless it reads backwards (systemd 252).
+    begin = [f"--after-cursor={cursor}"] if cursor else [f"--since={since}", f"--lines={lines * _READ}", "--reverse"]
     result = node.run_checked("logs", ["journalctl", "--no-pager", "--quiet", "--output=json", fields, *chosen, *begin])
     entries: list[dict[str, Any]] = []
-    for line in result.splitlines():
+    for line in result.splitlines() if cursor else reversed(result.splitlines()):
         data = json.loads(line)
         cursor = data["__CURSOR"]
-        entries.append({"at": int(data["__REALTIME_TIMESTAMP"]) / 1e6, "unit": _unit(data), "text": _text(data)})
+        unit = _unit(data)
+        if units or not _SESSION.match(unit):
+            entries.append({"at": int(data["__REALTIME_TIMESTAMP"]) / 1e6, "unit": unit, "text": _text(data)})
     return entries, cursor
 
 

@@ -168,7 +168,7 @@ def _audit(
         return []
     results = [result for state in states for result in state.results if result.name == "authorization"]
     if not any(result.level is Level.OK for result in results):
-        seen, look_at = "not checked: no node made an authorization decision", "the lines `authorization`"
+        seen, look_at = "not checked: no node made an authorization decision", "the lines `login` of the nodes"
         return [fail(GROUP, "audit records", seen, look_at)]
     return [check_audit(connections, queue, nonce)]
 

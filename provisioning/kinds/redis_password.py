@@ -12,11 +12,15 @@ from provisioning.kinds.base import Item, Turn
 
 @dataclass(frozen=True, slots=True)
 class RedisPassword(Item):
-    """A password that the default user of Redis accepts, besides those it accepts already. Needs no restart."""
+    """A password that the default user of Redis accepts, besides those it accepts already.
+
+    Redis is restarted only if it runs with other users than the file has, so that Tandem cannot change them.
+    """
 
     password: str  # may be a placeholder
     address: str  # of Redis, "10.0.4.20"
     port: int
+    unit: str = "redis-server"
 
     @property
     def label(self) -> str:
@@ -26,7 +30,7 @@ class RedisPassword(Item):
         return self._where()
 
     def compare(self, answer: Mapping[str, Any]) -> str | None:
-        """`live` is None while Redis does not run, or runs without the file."""
+        """`live` is None while Redis does not run."""
         hashed = redis_hash(self.password)
         if hashed not in answer.get("file", ()):
             return "not accepted"
@@ -46,7 +50,7 @@ class RedisPassword(Item):
         return {"address": self.address, "port": self.port}
 
     def operation(self) -> dict[str, Any]:
-        return {**self._where(), "hash": redis_hash(self.password)}
+        return {**self._where(), "unit": self.unit, "hash": redis_hash(self.password)}
 
 
 def redis_hash(password: str) -> str:

@@ -13,6 +13,7 @@ from provisioning.kinds.grant import Grant
 from provisioning.kinds.iam_account import USER, nickname_of
 from provisioning.kinds.query import Query
 from provisioning.kinds.remote_account import RemoteAccount
+from provisioning.kinds.tables import Tables
 from provisioning.kinds.unit import Unit
 from provisioning.rendering import render
 from provisioning.services.data import MARIADB_PORT, POOL_SIZE
@@ -75,6 +76,7 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
             version=release.schema.version,
             migrations=release.schema.migrations,
         ),
+        Tables(settings.database, f"{release.path}/sql/iam.sql"),
         _administrator(settings.database),
         Query("the account for health checks", settings.database, *_health_password(deployment)),
         *_accounts(deployment),

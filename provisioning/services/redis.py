@@ -56,6 +56,6 @@ def desired(deployment: Deployment, node: Node) -> list[Item]:
             render("redis/unit.conf.j2", command=family.redis_command),
             after=(restart(unit),),
         ),
-        RedisPassword(password, node.private_address, REDIS_PORT),
+        RedisPassword(password, node.private_address, REDIS_PORT, unit),
         Unit(unit, others_need=True),
     ]

@@ -9,7 +9,7 @@ from ..redis import accepted, owner_difference, set_accepted
 
 
 def facts(node: Node, questions: list[dict[str, Any]]) -> dict[str, Any]:
-    """The hashes of the accepted passwords: in the file, and in the running server (None: it cannot be queried).
+    """The hashes of the accepted passwords: in the file, and in the running server (None: it does not run).
 
     Also what is wrong with the owner or the mode of the file; "" if nothing.
     """
@@ -18,7 +18,7 @@ def facts(node: Node, questions: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def commit(node: Node, item: dict[str, Any]) -> list[str]:
-    set_accepted(node, item["address"], item["port"], add=[item["hash"]])
+    set_accepted(node, item["address"], item["port"], unit=item["unit"], add=[item["hash"]])
     return ["Redis accepts the password"]
 
 

@@ -8,9 +8,10 @@
                              of the present data; with --discard, without it
     backup serve             answer the other node: the forced command of its SSH key
 
-A backup is NAME.sql.gz, and NAME.queue if records were queued; NAME is the time in UTC. A file has its final name only
-when it is complete, and the dump gets it last. Only `create` deletes backups. One command at a time reads or replaces
-the database (commands.py). Standard library only; runs with Python 3.9.
+A backup is NAME.sql.gz, NAME.queue if records were queued, and NAME.replaced if a restore replaced its data; NAME is
+the time in UTC. A file has its final name only when it is complete, and the dump gets it last. Only `create` deletes
+backups. One command at a time reads or replaces the database (commands.py). Standard library only; runs with Python
+3.9.
 
 files.py        the files of backups: names, expiry, complete files
 mariadb.py      the dump of the database, and its load

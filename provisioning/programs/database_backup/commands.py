@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import audit_queue, copies, mariadb
-from .files import BackupError, new_file, new_name, prune
+from .files import REPLACED, BackupError, new_file, new_name, prune
 
 LOCK = "/run/tandem-backup.lock"
 
@@ -27,8 +27,11 @@ def create_local(settings: dict[str, Any], own: Path) -> None:
         _warn(back_up(settings, own))
 
 
-def back_up(settings: dict[str, Any], own: Path) -> str:
-    """Make a backup and print its name. Returns the error of the queue, or "". Raises BackupError without the dump."""
+def back_up(settings: dict[str, Any], own: Path, *, replaced: bool = False) -> str:
+    """Make a backup and print its name. Returns the error of the queue, or "". Raises BackupError without the dump.
+
+    `replaced`: mark it as data that a restore replaces, so that no later restore takes it as the newest backup.
+    """
     own.mkdir(mode=0o700, exist_ok=True)
     for left in own.glob(".*"):
         left.unlink()
@@ -36,6 +39,8 @@ def back_up(settings: dict[str, Any], own: Path) -> str:
     with new_file(own / f"{name}.sql.gz") as file:
         mariadb.dump(settings["database"], file)
         error = audit_queue.back_up(settings, own / f"{name}.queue")
+        if replaced:
+            (own / f"{name}{REPLACED}").write_text("the data that a restore replaced\n", encoding="utf-8")
     print(f"created {name}", flush=True)
     return error
 
@@ -87,7 +92,7 @@ def replace(settings: dict[str, Any], own: Path, name: str, *, with_queue: bool,
 
 def _keep_present(settings: dict[str, Any], own: Path) -> None:
     try:
-        _warn(back_up(settings, own))
+        _warn(back_up(settings, own, replaced=True))
     except (BackupError, OSError, subprocess.CalledProcessError) as failed:
         message = f"the present data cannot be backed up, and nothing was replaced: {failed}"
         raise BackupError(f"{message}; `tandem restore --discard` replaces them without a backup") from None

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from .files import BackupError, names_in, new_file, sha256_of
+from .files import REPLACED, BackupError, names_in, new_file, sha256_of
 
 UPLOAD = "/usr/local/lib/tandem/backup-upload"  # programs/backup_upload.py
 
@@ -26,8 +26,8 @@ def copy_to_peer(settings: dict[str, Any], own: Path) -> str:
         return f"{settings['peer']} cannot be reached by SSH"
     for name in sorted(set(names_in(own)) - set(listed.stdout.split())):
         # The dump is last: with it the backup is complete.
-        for file in (own / f"{name}.queue", own / f"{name}.sql.gz"):
-            with contextlib.suppress(FileNotFoundError):  # no queue; or the backup has just expired
+        for file in (own / f"{name}.queue", own / f"{name}{REPLACED}", own / f"{name}.sql.gz"):
+            with contextlib.suppress(FileNotFoundError):  # no queue, no mark; or the backup has just expired
                 if _send(settings, file):
                     return f"{file.name} was not copied to {settings['peer']}"
     return ""

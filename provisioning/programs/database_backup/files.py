@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 BLOCK = 1 << 20
+REPLACED = ".replaced"  # the mark of a backup of data that a restore replaced
 _TIME = "%Y%m%dT%H%M%SZ"
 _ORPHAN_S = 86400.0  # a file without its dump may be one that is just being copied
 _UTC = timezone.utc  # noqa: UP017 - Python 3.9 has no datetime.UTC

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from .files import BLOCK, BackupError, names_in, new_file, now_utc, prune, sha256_of, time_of
 
-_FILE = r"\d{8}T\d{6}Z\.(?:sql\.gz|queue)"
+_FILE = r"\d{8}T\d{6}Z\.(?:sql\.gz|queue|replaced)"
 _REQUEST = re.compile(
     rf"list|fetch (?P<fetched>{_FILE})|receive (?P<received>{_FILE}) (?P<size>\d+) (?P<sha256>[0-9a-f]{{64}})"
 )

@@ -16,7 +16,7 @@ from provisioning.errors import HostKeyError, UnreachableError
 from provisioning.inventory import RemoteNode
 from provisioning.ssh.agent_calls import Connection
 
-FIRST, SECOND = "20261126T020000Z", "20261127T020000Z"
+FIRST, SECOND, REPLACED = "20261126T020000Z", "20261127T020000Z", "20261127T090000Z"
 
 
 @dataclass
@@ -24,7 +24,7 @@ class FakeNode:
     """The agent's responses about backups."""
 
     name: str
-    backups: dict[str, int] = field(default_factory=dict[str, int])
+    backups: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     database: str = "present"
     record: dict[str, str] = field(default_factory=lambda: {"database": "iam", "node": "iam-a"})
     calls: list[str] = field(default_factory=list[str])
@@ -54,8 +54,9 @@ class FakeNode:
 
 
 def backups(lines: list[str], *, database: str = "present") -> tuple[Backups, FakeNode, FakeNode]:
-    a = FakeNode("iam-a", {SECOND: 2048} if database == "present" else {}, database=database)
-    b = FakeNode("iam-b", {FIRST: 1024, SECOND: 2048})
+    second, replaced = {"size": 2048, "replaced": False}, {"size": 3072, "replaced": True}
+    a = FakeNode("iam-a", {SECOND: second, REPLACED: replaced} if database == "present" else {}, database=database)
+    b = FakeNode("iam-b", {FIRST: {"size": 1024, "replaced": False}, SECOND: second, REPLACED: replaced})
     return Backups("iam-a", cast("list[Connection]", [a, b]), lines.append), a, b
 
 
@@ -71,6 +72,7 @@ def test_each_backup_is_listed_with_the_nodes_that_have_it() -> None:
     lines: list[str] = []
     backups(lines)[0].show()
     assert lines == [
+        "2026-11-27 09:00:00 UTC  3 KiB  on iam-a, iam-b  replaced by a restore",
         "2026-11-27 02:00:00 UTC  2 KiB  on iam-a, iam-b",
         "2026-11-26 02:00:00 UTC  1 KiB  on iam-b",
     ]
@@ -78,16 +80,24 @@ def test_each_backup_is_listed_with_the_nodes_that_have_it() -> None:
 
 @pytest.mark.parametrize(
     ("at", "name"),
-    [(None, SECOND), (datetime(2026, 11, 27, 1, tzinfo=UTC), FIRST), (datetime(2026, 11, 26, 2, tzinfo=UTC), FIRST)],
+    [
+        (None, SECOND),
+        (datetime(2026, 11, 27, 1, tzinfo=UTC), FIRST),
+        (datetime(2026, 11, 26, 2, tzinfo=UTC), FIRST),
+        (datetime(2026, 11, 27, 10, tzinfo=UTC), SECOND),
+        (datetime(2026, 11, 27, 9, tzinfo=UTC), REPLACED),
+    ],
 )
-def test_a_restore_takes_the_newest_backup_until_the_given_time(at: datetime | None, name: str) -> None:
+def test_a_restore_takes_the_newest_backup_until_the_given_time_and_replaced_data_only_by_its_time(
+    at: datetime | None, name: str
+) -> None:
     lines: list[str] = []
     found, a, b = backups(lines)
     found.restore(at, audit_queue=False, confirm=yes)
     assert [line for line in a.calls if line.startswith("restore")] == [f"restore {name} False False"]
     assert [line for line in b.calls if line.startswith("restore")] == []
     assert lines[0] == "warning: 10.0.4.21 cannot be reached by SSH"
-    assert lines[-1].endswith("the data before it: 2026-11-27 10:00:00 UTC")
+    assert "tandem restore --at '2026-11-27 10:00:00'" in lines[-1]
 
 
 def test_damaged_data_is_replaced_without_a_backup_only_at_the_operators_word() -> None:
@@ -104,7 +114,9 @@ def test_nothing_is_restored_without_a_confirmation_or_a_backup() -> None:
     found, a, _ = backups([])
     with pytest.raises(KeyboardInterrupt):
         found.restore(None, audit_queue=False, confirm=no)
-    with pytest.raises(OperationError, match="no backup that was made until 2026-11-01 00:00:00 UTC; backups:"):
+    with pytest.raises(
+        OperationError, match="no backup to restore that was made until 2026-11-01 00:00:00 UTC; backups:"
+    ):
         found.restore(datetime(2026, 11, 1, tzinfo=UTC), audit_queue=False, confirm=yes)
     assert a.calls == []
 
@@ -176,7 +188,7 @@ def test_nodes_that_do_not_respond_are_waited_for_at_the_same_time() -> None:
         waiting.wait(60)
         if node.name != "iam-b":
             raise UnreachableError(f"{node.name}: no connection")
-        return cast("Connection", FakeNode(node.name, {FIRST: 1024}))
+        return cast("Connection", FakeNode(node.name, {FIRST: {"size": 1024, "replaced": False}}))
 
     with open_backups(outputs(), lines.append, connect) as found:
         found.show()

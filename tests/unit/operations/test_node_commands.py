@@ -122,7 +122,7 @@ def text(status: GroupStatus) -> str:
     return console.file.getvalue()
 
 
-BACKUPS = {"20251127T120000Z": 2048}
+BACKUPS = {"20251127T120000Z": {"size": 2048, "replaced": False}}
 
 
 def test_the_status_is_one_screen() -> None:
@@ -141,10 +141,10 @@ def test_the_status_is_one_screen() -> None:
     row = next(line for line in shown.splitlines() if line.startswith("iam-b"))
     assert "1 of 2; not running: iam-pump" in row
     assert row.split()[-2:] == ["2.5", "0.1"]
-    assert "health   2 checks, 0 failed, 0 warnings" in shown
-    assert "drift    none" in shown
+    assert "health        2 checks, 0 failed, 0 warnings" in shown
+    assert "drift         none" in shown
     assert "site.pem: 300 days left" in shown
-    assert "backups  1, the newest" in shown
+    assert "backups       1, the newest" in shown
     assert "on iam-a, iam-b" in shown
     assert len(shown.splitlines()) < 24
 
@@ -154,10 +154,10 @@ def test_a_node_that_cannot_be_asked_is_shown_with_its_reason_and_without_markup
     shown = text(gather(group(), "prod", None, nodes.connect, check_health=unreachable))
     row = next(line for line in shown.splitlines() if line.startswith("iam-b"))
     assert row.split() == ["iam-b", "10.0.4.21", "unreachable"]
-    assert "drift    iam-b not checked" in shown
+    assert "drift         iam-b not checked" in shown
     assert "held by NO NODE" in shown
     assert "FAIL iam-b: SSH: no connection (console)" in shown
-    assert "backups  none" in shown
+    assert "backups       none" in shown
     # Without health checks, which have the reason.
     assert "iam-b: no connection [to port 22]" in text(gather(group(), "prod", None, nodes.connect, check_health=None))
 
@@ -190,7 +190,7 @@ def test_health_backups_and_state_share_one_connection_to_each_node() -> None:
         ask_each(group.inventory.nodes, connect, lambda connection: connection.call([{"do": "health"}]))
         return healthy()
 
-    assert "backups  1" in text(gather(group(), "prod", None, nodes.connect, check_health=check_over_ssh))
+    assert "backups       1" in text(gather(group(), "prod", None, nodes.connect, check_health=check_over_ssh))
     # A node that does not respond costs its deadline once.
     assert sorted(nodes.tried) == ["iam-a", "iam-b"]
     asked = [call["do"] for call in nodes.nodes["iam-a"].calls]

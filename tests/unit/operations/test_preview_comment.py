@@ -30,7 +30,8 @@ def rollout(timeout: int, *, text: str = "") -> dict[str, Any]:
     """Rendered files as inputs: two nodes, and a user that only iam-a gets with the shorter time-out."""
     path, unit, user = "/etc/nginx/nginx.conf", '{"kind": "unit", "name": "nginx"}', '{"kind": "user", "name": "web"}'
     conf = f"http {{\n    sendfile on;\n    keepalive_timeout {timeout}s;\n}}\n{text}"
-    items = {"iam-a": [unit, *([user] if timeout == 30 else [])], "iam-b": [unit]}
+    file = json.dumps({"kind": "File", "path": path, "after": ["reload nginx"]})
+    items = {"iam-a": [unit, file, *([user] if timeout == 30 else [])], "iam-b": [unit, file]}
     return {
         "files": {node: {path: f"@@ {node}:{path}\n{conf}"} for node in items},
         "manifests": {node: "\n".join([f"@@ {node}", *lines]) for node, lines in items.items()},
@@ -64,6 +65,29 @@ EVENTS = [
 
 def test_the_comment_is_the_snapshot() -> None:
     assert to_markdown(read_preview(EVENTS), "prod") == SNAPSHOT.read_text()
+
+
+@pytest.mark.parametrize(
+    ("action", "shown"),
+    [
+        ("reload nginx", "`reload nginx` on iam-a"),
+        ("restart iam-pump", "`restart iam-pump` on iam-a"),
+        ("restart nginx", "`restart nginx` on iam-a (a node that holds the virtual IP is switched over first)"),
+        ("reload keepalived", "`reload keepalived` on iam-a (a node that holds the virtual IP is switched over first)"),
+    ],
+)
+def test_the_comment_has_the_reloads_and_restarts_of_existing_nodes(action: str, shown: str) -> None:
+    def inputs(text: str, *nodes: str) -> dict[str, Any]:
+        item = json.dumps({"kind": "File", "path": "/etc/a", "after": [action]})
+        other = json.dumps({"kind": "File", "path": "/etc/b", "after": ["restart other"]})
+        return {
+            "files": {node: {"/etc/a": f"@@\n{text}", "/etc/b": "@@\nsame"} for node in nodes},
+            "manifests": dict.fromkeys(nodes, f"@@\n{item}\n{other}"),
+        }
+
+    old, new = inputs("old", "iam-a"), inputs("new", "iam-a", "iam-new")
+    event = step("update", "pulumi-python:dynamic/tandem:Rollout", "rollout", old, new)
+    assert f"\n**Then on the nodes:** {shown}\n" in to_markdown(read_preview([event]), "prod")
 
 
 def test_the_comment_starts_with_the_marker_by_which_a_workflow_finds_it() -> None:
@@ -123,7 +147,7 @@ def test_nodes_that_change_alike_share_one_block_and_others_have_their_own() -> 
 
 
 def test_nodes_that_all_change_alike_are_named_once() -> None:
-    assert to_markdown(read_preview([update(rollout(30))]), "prod").count("iam-a, iam-b") == 1
+    assert to_markdown(read_preview([update(rollout(30))]), "prod").count("</code> on iam-a, iam-b") == 1
 
 
 def test_a_text_cannot_end_its_fence() -> None:

@@ -134,6 +134,7 @@ def test_the_state_and_the_health_checks_are_tables() -> None:
     assert '<td class="fail">fail</td><td>iam-a</td><td>SSH</td><td>no &lt;connection&gt;' in text
     assert '<div class="look">look at: the console</div>' in text
     assert "<li>virtual IP 10.0.4.99 (public 203.0.113.10): held by NO NODE</li>" in text
+    assert ".ok, .warning, .fail { white-space: nowrap; }" in text, "the level is on one line"
     assert not re.search("<pre|[\u2500-\u257f]", text), "no table drawn for a terminal"
 
 

@@ -46,6 +46,7 @@ class MariaDb:
     accounts: dict[str, str] = field(default_factory=dict[str, str])  # hash by "user@host"
     grants: dict[str, set[str]] = field(default_factory=dict[str, set[str]])  # by "user@host on database"
     rows: set[str] = field(default_factory=set[str])  # statements that have run
+    tables: tuple[str, ...] = ()
     read_only: bool = False
     users: set[str] = field(default_factory=lambda: {"dba"})  # that can log in from this node
 
@@ -64,6 +65,8 @@ class MariaDb:
             return Result(0, "".join(f"{name}\t{hashed}\n" for name, hashed in self.accounts.items()), "")
         if shown := re.match(r"SHOW GRANTS FOR '(.+)'@'(.+)';", text):
             return Result(0, self._shown(f"{shown[1]}@{shown[2]}"), "")
+        if "FROM information_schema.tables" in text:
+            return Result(0, "".join(f"{name}\n" for name in self.tables), "")
         if text.startswith("SELECT"):
             return Result(0, "1\n" if self.rows else "", "")
         if self.read_only:
@@ -92,6 +95,7 @@ class TableSystem(FakeSystem):
 
     server: MariaDb = field(default_factory=MariaDb)
     listening: str = ""
+    redis_has_other_users: bool = False
     broken: dict[str, str] = field(default_factory=dict[str, str])  # the error of a command, by its name
     masked: set[str] = field(default_factory=set[str])
     missing: set[str] = field(default_factory=set[str])
@@ -115,6 +119,11 @@ class TableSystem(FakeSystem):
         if argv[0] == "show" and any(unit in self.masked | self.missing for unit in argv[3:]):
             return shown._replace(out=shown.out.replace("LoadState=loaded", "LoadState=not-found"))
         return shown
+
+    def _redis_cli(self, argv: list[str], text: str) -> Result:
+        if self.redis_has_other_users and "restart redis-server" not in self.log:
+            return Result(0, "NOAUTH Authentication required.\n", "AUTH failed: WRONGPASS")
+        return super()._redis_cli(argv, text)
 
     def _lsblk(self, _argv: list[str], _text: str) -> Result:
         return Result(0, "NAME\nvda\n", "")

@@ -37,6 +37,7 @@ from provisioning.kinds.last_run import LastRun
 from provisioning.kinds.port import Port
 from provisioning.kinds.site import Site
 from provisioning.kinds.steady import Steady
+from provisioning.kinds.tables import Tables
 
 Arrange = Callable[[Bench], object]
 _NO_FILE = NotApplicable("the check asks a running service; it reads and writes no file")
@@ -266,6 +267,25 @@ IAM_ACCOUNT = Table(
     },
 )
 
+
+def _tables(*names: str) -> Arrange:
+    def arrange(bench: Bench) -> None:
+        bench.text("/opt/iam.sql", "CREATE TABLE IF NOT EXISTS `user` (\n id INT);\ncreate table Policy (id INT);\n")
+        bench.system.server.tables = names
+
+    return arrange
+
+
+TABLES_OF_A_DATABASE = Table(
+    Tables("iam", "/opt/iam.sql"),
+    {
+        ABSENT: CheckRow(_tables("user"), "fail tables of iam: missing: Policy"),
+        PRESENT: CheckRow(_tables("user", "policy", "mine"), "ok databases: tables of iam"),
+        DRIFTED: CheckRow(_tables("policy"), "fail tables of iam: missing: user"),
+        **_NO_FILES,
+    },
+)
+
 TABLES = {
     "check": CHECK,
     "endpoint": ENDPOINT,
@@ -275,4 +295,5 @@ TABLES = {
     "port": PORT,
     "site": SITE,
     "steady": STEADY,
+    "tables": TABLES_OF_A_DATABASE,
 }

@@ -371,6 +371,19 @@ def _accepted(bench: Bench) -> None:
     assert bench.owner(_USERS) == (ME, MY_GROUP, "0640")
 
 
+def _started_with_other_users(bench: Bench) -> None:
+    """Redis was started after a change of the file by hand; the file is right again."""
+    _redis_users(_HASH)(bench)
+    bench.text("/var/lib/tandem/redis-administrator.json", '"password"', 0o600)
+    bench.system.units["redis-server"] = "active"
+    bench.system.redis_has_other_users = True
+
+
+def _is_restarted(bench: Bench) -> None:
+    _accepted(bench)
+    assert "restart redis-server" in bench.system.log
+
+
 REDIS_PASSWORD = Table(
     RedisPassword("Redis-1234", "10.0.4.20", 6379),
     {
@@ -385,6 +398,9 @@ REDIS_PASSWORD = Table(
             lambda bench: (_redis(bench), bench.link(_USERS, f"{OUTSIDE}/file")), "not accepted", after=_accepted
         ),
         READ_ONLY: read_only("/etc/redis", _redis, "not accepted", after=_accepted),
+        "a server with other users": Row(
+            _started_with_other_users, "not accepted until a restart", after=_is_restarted
+        ),
         "readable by everyone": Row(
             _redis_users(_HASH, 0o644),
             f"owner and mode of {_USERS} are {ME}:{MY_GROUP} 0644, must be {ME}:{MY_GROUP} 0640", after=_accepted,

@@ -101,7 +101,8 @@ def test_a_restore_needs_neither_the_other_node_nor_redis_and_deletes_no_backup(
     assert queue.startswith("warning: the queue of audit records")
     assert restored == f"restored {old}"
     assert peer == "warning: 10.0.4.21 cannot be reached by SSH"
-    assert node.files() == [f"{old}.sql.gz", f"{created.split()[1]}.sql.gz"]
+    name = created.split()[1]
+    assert node.files() == [f"{old}.sql.gz", f"{name}.replaced", f"{name}.sql.gz"]
     assert DUMP.strip() in node.read("loaded")
 
 

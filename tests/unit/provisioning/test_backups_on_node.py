@@ -85,12 +85,17 @@ def test_a_failed_restore_names_the_backup_that_was_made_before(tmp_path: Path) 
     assert caught.value.seen == "created 20261127T100000Z\nbackup: x cannot be loaded"
 
 
-def test_a_backup_that_expires_while_it_is_listed_is_left_out(tmp_path: Path) -> None:
+def test_backups_are_listed_with_the_mark_of_replaced_data_and_without_what_has_just_expired(tmp_path: Path) -> None:
     own = tmp_path / "srv/tandem/backups"
     own.mkdir(parents=True)
     (own / "20261126T020000Z.sql.gz").symlink_to("gone")  # listed, but without a file
     (own / "20261127T020000Z.sql.gz").write_bytes(b"12")
-    assert backups.backups(FakeNode(tmp_path).node) == {"20261127T020000Z": 2}
+    (own / "20261127T030000Z.sql.gz").write_bytes(b"123")
+    (own / "20261127T030000Z.replaced").write_text("")
+    assert backups.backups(FakeNode(tmp_path).node) == {
+        "20261127T020000Z": {"size": 2, "replaced": False},
+        "20261127T030000Z": {"size": 3, "replaced": True},
+    }
 
 
 def test_a_migration_needs_a_backup_but_not_its_copies(tmp_path: Path) -> None:

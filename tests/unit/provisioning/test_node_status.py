@@ -36,7 +36,10 @@ class FakeNode:
         self.commands.append(argv)
         if argv[0] == "dpkg-query":
             return Result(1, "keepalived\tinstalled\t1:2.2.7-1+b2\nnginx\tinstalled\t1.22.1-9\nredis-server\tnot-installed\t\n", "no package")  # fmt: skip  # noqa: E501 - one response
-        return Result(0, {"journalctl": self.journal, "ip": self.held}.get(argv[0], ""), "")
+        journal = self.journal.splitlines(keepends=True)
+        journal = journal[::-1] if "--reverse" in argv else journal
+        limit = next((int(word[len("--lines=") :]) for word in argv if word.startswith("--lines=")), len(journal))
+        return Result(0, {"journalctl": "".join(journal[:limit]), "ip": self.held}.get(argv[0], ""), "")
 
     def write(self, path: str, text: str) -> None:
         self.node.at(path).write_text(text)
@@ -141,6 +144,22 @@ def test_the_journal_and_nginxs_error_log_are_merged(tmp_path: Path) -> None:
         ("kernel", "(a message without text)"),
     ]
     assert "--since=-1h" in fake.commands[-1]
+
+
+def test_the_newest_lines_are_shown_in_the_order_of_their_time(tmp_path: Path) -> None:
+    fake = FakeNode(tmp_path, "".join(entry(NOW - 100 + second, MESSAGE=str(second)) for second in range(100)))
+    found = read(fake)
+    assert [each["text"] for each in found["entries"]] == [str(second) for second in range(50, 100)]
+    assert found["position"]["cursor"] == f"c{NOW - 1}"
+
+
+def test_the_sessions_of_tandems_own_commands_are_left_out_unless_they_are_named(tmp_path: Path) -> None:
+    noise = ["session-13.scope", "user@1000.service", "user-runtime-dir@1000.service", "systemd-logind.service"]
+    units = ["iam-pump.service", *noise * 30, "ssh.service", "user-1000.slice", "run-user-1000.mount"]
+    lines = [entry(NOW - 200 + at, MESSAGE="x", _SYSTEMD_UNIT=unit) for at, unit in enumerate(units)]
+    fake = FakeNode(tmp_path, "".join(lines))
+    assert [each["unit"] for each in read(fake)["entries"]] == ["iam-pump", "ssh"]
+    assert len(read(fake, units=("systemd-logind",))["entries"]) == 50
 
 
 def test_a_later_call_returns_only_what_is_new(tmp_path: Path) -> None:
