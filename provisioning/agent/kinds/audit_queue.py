@@ -84,21 +84,21 @@ def _in_sink(node: Node, directory: str, nonce: str) -> bool:
 
 
 def _in_mongodb(queue: dict[str, Any], nonce: str) -> tuple[bool, str]:
-    """Whether the record is there, and the reason why that is unknown."""
+    """Whether the record is there, and what MongoDB answered if not. The pump's driver works with old versions only."""
     # An ObjectId starts with its time, so that the index of `_id` limits the search to recent records.
     recent = ObjectId(struct.pack(">I", int(time.time()) - _RECENT_S) + bytes(8))
     matching = {"_id": {"$gte": recent}, "request": {"$regex": nonce}}
+    search = {"find": queue["collection"], "filter": matching, "projection": {"_id": 1}, "limit": 1}
     try:
         connection = Mongodb(queue["mongodb"])
         try:
-            found = connection.call(
-                {"find": queue["collection"], "filter": matching, "projection": {"_id": 1}, "limit": 1}
-            )
+            if connection.call(search).get("cursor", {}).get("firstBatch"):
+                return True, ""
+            return False, f"MongoDB {connection.call({'buildInfo': 1}).get('version')} answers without it"
         finally:
             connection.close()
     except MongodbError as failed:
         return False, str(failed)
-    return bool(found.get("cursor", {}).get("firstBatch")), ""
 
 
 def _modified(file: Path) -> float:

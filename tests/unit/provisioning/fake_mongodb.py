@@ -65,6 +65,8 @@ class _Session:
                     "ok": 1,
                     "cursor": {"id": 0, "firstBatch": {str(n): {"_id": each} for n, each in enumerate(found)}},
                 }
+            case {"buildInfo": 1}:
+                return {"ok": 1, "version": "7.0.42"}
             case _:
                 return {"ok": 0, "errmsg": f"no such command: {next(iter(command))}"}
 
