@@ -111,9 +111,12 @@ def _audit(connection: Connection, operation: dict[str, Any]) -> tuple[str, dict
 
 
 def _only_in_csv(node: str, answers: Sequence[Mapping[str, Any]], took: str) -> CheckResult:
-    reasons = dict.fromkeys(str(answer["mongodb_error"]) for answer in answers if answer.get("mongodb_error"))
     seen = f"a decision was not recorded in MongoDB within {took}, only in the csv file of {node}"
-    return fail(GROUP, "audit records", "; ".join([seen, *reasons]), _MONGODB)
+    return fail(GROUP, "audit records", "; ".join([seen, *_mongodb_errors(answers)]), _MONGODB)
+
+
+def _mongodb_errors(answers: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(str(each["mongodb_error"]) for each in answers if each.get("mongodb_error")))
 
 
 def _explain(queue: AuditQueue, answers: Sequence[Mapping[str, Any]], took: str) -> CheckResult:
@@ -127,8 +130,8 @@ def _explain(queue: AuditQueue, answers: Sequence[Mapping[str, Any]], took: str)
     waiting = f"{known['queued']} records are in the queue"
     if 2 * queue.interval_s + 6.0 > _LONGEST_WAIT_S:
         return ok(GROUP, "audit records", f"iam-pump moves them every {queue.interval_s} s, not waited for; {waiting}")
-    look_at = _MONGODB if queue.mongodb else _PUMP
-    return fail(GROUP, "audit records", f"a decision was not recorded within {took}; {waiting}", look_at)
+    seen = [f"a decision was not recorded within {took}", waiting, *_mongodb_errors(answers)]
+    return fail(GROUP, "audit records", "; ".join(seen), _MONGODB if queue.mongodb else _PUMP)
 
 
 def check_spread(

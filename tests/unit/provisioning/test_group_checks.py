@@ -158,6 +158,16 @@ def test_a_record_that_mongodb_did_not_accept_fails_though_the_queue_is_empty(
     )
 
 
+def test_records_of_pumps_that_cannot_log_in_to_mongodb_wait_in_the_queue(
+    tmp_path: Path, redis: FakeRedis, port: int
+) -> None:
+    redis.queued = 7
+    with serving(FakeMongodb().handle) as mongodb_port:
+        level, seen = follow(group(tmp_path), port, mongodb=URL.format(port=mongodb_port).replace("ss%2F", "x"))
+    assert level is Level.FAIL
+    assert seen == "a decision was not recorded within 26 s; 7 records are in the queue; Authentication failed."
+
+
 def test_a_long_interval_is_not_waited_for(tmp_path: Path, port: int) -> None:
     level, seen = follow(group(tmp_path), port, interval_s=3600)
     assert level is Level.OK
