@@ -95,4 +95,5 @@ def _text(reply: dict[str, Any]) -> str:
 def _proof(salted: bytes, message: str) -> str:
     key = hmac.new(salted, b"Client Key", "sha1").digest()
     signature = hmac.new(hashlib.sha1(key).digest(), message.encode(), "sha1").digest()  # noqa: S324 - the protocol's
-    return base64.b64encode(bytes(left ^ right for left, right in zip(key, signature))).decode()  # noqa: B905 - 3.9
+    proof = bytes(left ^ right for left, right in zip(key, signature))  # noqa: B905 - Python 3.9 has no strict
+    return base64.b64encode(proof).decode()
