@@ -22,12 +22,12 @@ class DataLocation(StrEnum):
 
 
 class MongodbSettings(FrozenModel):
-    """A MongoDB that stores the audit records of all nodes, instead of csv files on each node."""
+    """A MongoDB that stores the audit records of all nodes, beside the csv files on each node."""
 
     address: HostPort = Field(description="Address of MongoDB, as HOST:PORT.")
     database: Identifier = Field(default="iam_analytics", description="Database for the audit records.")
     collection: Identifier = Field(default="iam_analytics", description="Collection for the audit records.")
-    username: Identifier = Field(default="iam", description="MongoDB account of iam-pump.")
+    username: Identifier = Field(default="iam", description="MongoDB account of iam-pump, with the role readWrite.")
     auth_source: Identifier = Field(default="admin", description="Database that authenticates the account.")
 
 
@@ -96,8 +96,8 @@ class DataSettings(FrozenModel):
     )
     mongodb: MongodbSettings | None = Field(
         default=None,
-        description="MongoDB for the audit records: a server outside the group, or one of your services (docs/iam.md). "
-        "Default: csv files on each node.",
+        description="MongoDB for the audit records of all nodes: a server outside the group, or one of your services "
+        "(docs/iam.md). The real iam-pump works with MongoDB 3.6 to 5.0. Default: only csv files on each node.",
     )
     database: Identifier = Field(default="iam", description="Name of the MariaDB database.")
     username: Identifier = Field(default="iam", description="MariaDB account of the IAM services.")

@@ -27,6 +27,7 @@ SETTLE_S = 6.0
 _LONGEST_WAIT_S = 40.0  # for an audit record
 _VRRP = "VRRP (protocol 112) between the nodes: nft list ruleset on both, the security group; journalctl -u keepalived"
 _PUMP = "journalctl -u iam-pump -u redis-server (redis on the RHEL family) on all nodes; the sink of iam-pump"
+_MONGODB = "the line `database mongodb`; journalctl -u iam-pump on all nodes; docs/iam.md, MongoDB"
 
 
 def check_masters(virtual_ips: Sequence[str], states: Sequence[NodeState]) -> list[CheckResult]:
@@ -79,24 +80,25 @@ def check_audit(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> CheckResult:
-    """Wait until the audit record with this nonce is in the csv file of any node.
+    """Wait until the audit record with this nonce is in MongoDB, or without one in the csv file of any node.
 
-    The pumps of all nodes share the queue, so any of them may have moved the record. With a sink outside the group,
-    wait until the queue is empty.
+    The pumps of all nodes share the queue, so any of them may have moved the record. A pump writes it to both, and does
+    not repeat a write that MongoDB did not accept.
     """
     operation = {"do": "audit", "queue": queue.operation(), "nonce": nonce}
     began = clock()
     wait_s = min(2 * queue.interval_s + 6.0, _LONGEST_WAIT_S)
     while True:
         answers = in_parallel(connections, lambda connection: _audit(connection, operation))
-        seen_by = [name for name, answer in answers if answer.get("seen")]
+        seen_by = [name for name, answer in answers if answer.get("in_csv")]
         took = f"{clock() - began:.0f} s"
-        if seen_by:
+        if queue.mongodb and any(answer.get("in_mongodb") for _, answer in answers):
+            return ok(GROUP, "audit records", f"a decision was recorded in MongoDB within {took}")
+        if seen_by and not queue.mongodb:
             return ok(GROUP, "audit records", f"a decision was recorded by iam-pump on {seen_by[0]} within {took}")
-        states = [answer for _, answer in answers if answer.get("queued", -1) >= 0]
-        if not queue.sink and any(answer["queued"] == 0 for answer in states):
-            return ok(GROUP, "audit records", "iam-pump has emptied the queue (its sink is outside the group)")
         if clock() - began > wait_s:
+            if seen_by:
+                return _only_in_csv(seen_by[0], [answer for _, answer in answers], took)
             return _explain(queue, [answer for _, answer in answers], took)
         sleep(0.5)
 
@@ -106,6 +108,15 @@ def _audit(connection: Connection, operation: dict[str, Any]) -> tuple[str, dict
         return connection.node.name, connection.call([operation], deadline_s=20)[0]
     except ProvisioningError as error:
         return connection.node.name, {"error": error.message}
+
+
+def _only_in_csv(node: str, answers: Sequence[Mapping[str, Any]], took: str) -> CheckResult:
+    seen = f"a decision was not recorded in MongoDB within {took}, only in the csv file of {node}"
+    return fail(GROUP, "audit records", "; ".join([seen, *_mongodb_errors(answers)]), _MONGODB)
+
+
+def _mongodb_errors(answers: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(str(each["mongodb_error"]) for each in answers if each.get("mongodb_error")))
 
 
 def _explain(queue: AuditQueue, answers: Sequence[Mapping[str, Any]], took: str) -> CheckResult:
@@ -119,7 +130,8 @@ def _explain(queue: AuditQueue, answers: Sequence[Mapping[str, Any]], took: str)
     waiting = f"{known['queued']} records are in the queue"
     if 2 * queue.interval_s + 6.0 > _LONGEST_WAIT_S:
         return ok(GROUP, "audit records", f"iam-pump moves them every {queue.interval_s} s, not waited for; {waiting}")
-    return fail(GROUP, "audit records", f"a decision was not recorded within {took}; {waiting}", _PUMP)
+    seen = [f"a decision was not recorded within {took}", waiting, *_mongodb_errors(answers)]
+    return fail(GROUP, "audit records", "; ".join(seen), _MONGODB if queue.mongodb else _PUMP)
 
 
 def check_spread(

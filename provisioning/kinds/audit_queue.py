@@ -21,7 +21,9 @@ class AuditQueue(Item):
     port: int
     password: str  # of Redis; may be a placeholder
     interval_s: int  # at which the pumps move records
-    sink: str = ""  # directory of the csv files on this node; "" for a database outside the group
+    sink: str = ""  # directory of the csv files on this node
+    mongodb: str = ""  # URL of the MongoDB that all pumps write to, with the login; may contain a placeholder
+    collection: str = ""  # in this MongoDB
 
     @property
     def label(self) -> str:
@@ -35,4 +37,4 @@ class AuditQueue(Item):
         return f"held for {held_s:.0f} s by a pump that was stopped" if held_s else None
 
     def operation(self) -> dict[str, Any]:
-        return {**self.question(), "sink": self.sink}
+        return {**self.question(), "sink": self.sink, "mongodb": self.mongodb, "collection": self.collection}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from provisioning import placeholders
 from provisioning.deployment import Deployment, Node
+from settings.data import DataSettings
 
 MARIADB_PORT = 3306
 REDIS_PORT = 6379
@@ -19,6 +21,15 @@ def redis_address(deployment: Deployment) -> tuple[str, int]:
     address = deployment.data.redis_address or f"{_data_node(deployment).private_address}:{REDIS_PORT}"
     host, _, port = address.rpartition(":")
     return host, int(port)
+
+
+def mongodb_url(data: DataSettings) -> str:
+    """The URL of MongoDB with a placeholder for the password; "" without MongoDB."""
+    if data.mongodb is None:
+        return ""
+    login = f"{data.mongodb.username}:{placeholders.placeholder(placeholders.MONGODB_PASSWORD)}"
+    server = f"{data.mongodb.address}/{data.mongodb.database}?authSource={data.mongodb.auth_source}"
+    return f"mongodb://{login}@{server}"
 
 
 def _data_node(deployment: Deployment) -> Node:

@@ -17,7 +17,7 @@ from provisioning.kinds.timer import Timer
 from provisioning.kinds.unit import Unit
 from provisioning.kinds.user import User
 from provisioning.rendering import render
-from provisioning.services.data import POOL_SIZE, external_addresses, mariadb_address, redis_address
+from provisioning.services.data import POOL_SIZE, external_addresses, mariadb_address, mongodb_url, redis_address
 from provisioning.services.delivery import Delivery
 from provisioning.services.packages import packages
 from provisioning.services.service_unit import ServiceUnit
@@ -88,7 +88,6 @@ def _health(deployment: Deployment, node: Node) -> list[Item]:
         if data.outside_group
         else f"journalctl -u mariadb -u {deployment.distribution.family.redis_unit} on {deployment.nodes[0].name}"
     )
-    mongodb = data.mongodb.address.rpartition(":") if data.mongodb else None
     return [
         IamAccount(
             f"http://{address}:{APISERVER_PORT}",
@@ -107,15 +106,30 @@ def _health(deployment: Deployment, node: Node) -> list[Item]:
             look_at,
         ),
         Endpoint("redis", redis_host, redis_port, "", redis_password, look_at),
-        *([Endpoint("mongodb", mongodb[0], int(mongodb[2]), look_at=look_at)] if mongodb else []),
+        *_mongodb_login(deployment),
         AuditQueue(
             redis_host,
             redis_port,
             redis_password,
             deployment.iam.audit_interval_s,
-            "" if data.mongodb else AUDIT_DIRECTORY,
+            AUDIT_DIRECTORY,
+            mongodb_url(data),
+            data.mongodb.collection if data.mongodb else "",
         ),
     ]
+
+
+def _mongodb_login(deployment: Deployment) -> list[Item]:
+    mongodb = deployment.data.mongodb
+    if mongodb is None:
+        return []
+    host, _, port = mongodb.address.rpartition(":")
+    look_at = "tandem:data.mongodb and credentials.given.mongodbPassword of the stack; docs/iam.md, MongoDB"
+    for app in deployment.apps:
+        for node in deployment.nodes_of(app):
+            if mongodb.address == f"{node.private_address}:{app.settings.port}":
+                look_at = f"journalctl -u {app.unit} on {node.name}; {look_at}"
+    return [Endpoint("mongodb", host, int(port), look_at=look_at, url=mongodb_url(deployment.data))]
 
 
 def _checks() -> list[Item]:
@@ -169,7 +183,7 @@ def _configuration(deployment: Deployment, node: Node) -> list[Item]:
         "redis_host": redis_host,
         "redis_port": redis_port,
         "redis_password": placeholders.escaped_placeholder(placeholders.REDIS_PASSWORD, "yaml"),
-        "mongodb_password": placeholders.placeholder(placeholders.MONGODB_PASSWORD),
+        "mongodb_url": mongodb_url(deployment.data),
         "jwt_key": placeholders.escaped_placeholder(placeholders.JWT_KEY, "yaml"),
         "pool_size": POOL_SIZE,
         "certificate": _CERTIFICATE,

@@ -1,12 +1,16 @@
-"""The audit records on their way from iam-authz-server through Redis and iam-pump to the csv files."""
+"""The audit records on their way from iam-authz-server through Redis and iam-pump to the csv files and MongoDB."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import struct
+import time
 from pathlib import Path
 from typing import Any
 
+from ..bson import ObjectId
+from ..mongodb_client import Mongodb, MongodbError
 from ..node import Node
 from ..redis_client import Redis, RedisError
 
@@ -16,6 +20,7 @@ _LOCK_LIFETIME_S = 600.0  # of marmotedu/iam 16c723d and of the stand-in
 _STALE_S = 30.0  # a round takes less than a second
 _RECENT_FILES = 2  # the csv files are named by hour
 _TAIL = 4 * 1024 * 1024  # bytes at the end of a file
+_RECENT_S = 600  # age of the records that are searched in MongoDB
 
 
 def facts(node: Node, questions: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -40,7 +45,7 @@ def commit(node: Node, item: dict[str, Any]) -> list[str]:
 
 
 def audit(node: Node, *, queue: dict[str, Any], nonce: str) -> dict[str, Any]:
-    """Whether the record with this nonce is in a csv file of this node, and the state of the queue."""
+    """Whether the record with this nonce is in a csv file of this node and in MongoDB, and the state of the queue."""
     try:
         connection = Redis(queue["host"], queue["port"], queue["password"])
         try:
@@ -49,7 +54,10 @@ def audit(node: Node, *, queue: dict[str, Any], nonce: str) -> dict[str, Any]:
             connection.close()
     except RedisError as failed:
         queued, stale_s, error = -1, 0.0, str(failed)
-    return {"seen": _in_sink(node, queue["sink"], nonce), "queued": queued, "stale_s": stale_s, "error": error}
+    in_mongodb, refused = _in_mongodb(queue, nonce) if queue["mongodb"] else (False, "")
+    in_csv = _in_sink(node, queue["sink"], nonce)
+    seen = {"in_csv": in_csv, "in_mongodb": in_mongodb, "mongodb_error": refused}
+    return {**seen, "queued": queued, "stale_s": stale_s, "error": error}
 
 
 def _stale_s(queue: dict[str, Any]) -> float:
@@ -73,6 +81,24 @@ def _in_sink(node: Node, directory: str, nonce: str) -> bool:
             if nonce.encode() in opened.read():
                 return True
     return False
+
+
+def _in_mongodb(queue: dict[str, Any], nonce: str) -> tuple[bool, str]:
+    """Whether the record is there, and what MongoDB answered if not. The pump's driver works with old versions only."""
+    # An ObjectId starts with its time, so that the index of `_id` limits the search to recent records.
+    recent = ObjectId(struct.pack(">I", int(time.time()) - _RECENT_S) + bytes(8))
+    matching = {"_id": {"$gte": recent}, "request": {"$regex": nonce}}
+    search = {"find": queue["collection"], "filter": matching, "projection": {"_id": 1}, "limit": 1}
+    try:
+        connection = Mongodb(queue["mongodb"])
+        try:
+            if connection.call(search).get("cursor", {}).get("firstBatch"):
+                return True, ""
+            return False, f"MongoDB {connection.call({'buildInfo': 1}).get('version')} answers without it"
+        finally:
+            connection.close()
+    except MongodbError as failed:
+        return False, str(failed)
 
 
 def _modified(file: Path) -> float:

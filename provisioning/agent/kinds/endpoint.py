@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 from ..mariadb_login import log_in
+from ..mongodb_client import Mongodb, MongodbError
 from ..node import Node
 from ..redis_client import Redis, RedisError
 from ..results import fail, ok
-
-_TIMEOUT_S = 5.0
 
 
 def check(node: Node, item: dict[str, Any]) -> list[dict[str, Any]]:
     del node
     protocol, host, port = item["protocol"], item["host"], item["port"]
-    seen = {"redis": _redis, "mariadb": _mariadb}.get(protocol, _connect)(item)
+    seen = {"redis": _redis, "mariadb": _mariadb, "mongodb": _mongodb}[protocol](item)
     if not seen:
         return [ok("databases", protocol)]
     return [fail(f"database {protocol}", f"{host}:{port}: {seen}", item["look_at"])]
@@ -38,9 +36,9 @@ def _redis(item: dict[str, Any]) -> str:
     return ""
 
 
-def _connect(item: dict[str, Any]) -> str:
+def _mongodb(item: dict[str, Any]) -> str:
     try:
-        socket.create_connection((item["host"], item["port"]), _TIMEOUT_S).close()
-    except OSError as failed:
-        return f"{type(failed).__name__}: {failed}"
+        Mongodb(item["url"]).close()
+    except MongodbError as failed:
+        return str(failed)
     return ""

@@ -12,13 +12,15 @@ import pydantic
 import pytest
 import yaml
 
-from provisioning.deployment import Deployment, Domains, Node
+from provisioning.deployment import App, Deployment, Domains, Node
 from provisioning.kinds.account import Account
 from provisioning.kinds.archive import Archive
+from provisioning.kinds.audit_queue import AuditQueue
 from provisioning.kinds.base import Item, Turn
 from provisioning.kinds.check import Check
 from provisioning.kinds.database import Database
 from provisioning.kinds.directory import Directory
+from provisioning.kinds.endpoint import Endpoint
 from provisioning.kinds.file import File
 from provisioning.kinds.gate import Gate
 from provisioning.kinds.grant import Grant
@@ -35,7 +37,8 @@ from settings.data import DataLocation, DataSettings, MongodbSettings
 from settings.iam import IamSettings
 from settings.keepalived import KeepalivedSettings
 from settings.nginx import NginxSettings
-from settings.releases import Release
+from settings.releases import Bundle, Release
+from settings.services import ServiceSettings
 
 A = Node("iam-a", "10.0.4.20")
 B = Node("iam-b", "10.0.4.21")
@@ -112,14 +115,37 @@ def test_external_databases_are_configured_and_not_installed() -> None:
 MONGODB = EXTERNAL.model_copy(update={"mongodb": MongodbSettings(address="10.9.9.8:27017", username="audit")})
 
 
-def test_audit_records_go_to_mongodb_and_not_to_csv_files() -> None:
-    """The real iam-pump writes csv files unless the configuration overrides its csv pump (16c723d)."""
+def test_audit_records_go_to_mongodb_and_stay_in_csv_files() -> None:
+    """The real iam-pump does not repeat a write that MongoDB did not accept; the csv files keep the record."""
     assert configuration("iam-pump")["pumps"] == {"csv": {"type": "csv", "meta": {"csv_dir": "/var/lib/iam/audit"}}}
     url = "mongodb://audit:@@secret:mongodb_password@@@10.9.9.8:27017/iam_analytics?authSource=admin"
     assert configuration("iam-pump", data=MONGODB)["pumps"] == {
-        "csv": {"type": "dummy"},
+        "csv": {"type": "csv", "meta": {"csv_dir": "/var/lib/iam/audit"}},
         "mongo": {"type": "mongo", "meta": {"mongo_url": url, "collection_name": "iam_analytics"}},
     }
+
+
+def _mongodb_service() -> App:
+    settings = ServiceSettings(release="x", command=("bin/mongod",), port=27017, instances=("iam-a",))
+    return App("mongodb", settings, Bundle("/b.tar.gz", "0" * 64))
+
+
+@pytest.mark.parametrize(
+    ("address", "apps", "look_at"),
+    [
+        ("10.0.4.20:27017", (_mongodb_service(),), "journalctl -u app-mongodb on iam-a; tandem:data.mongodb"),
+        ("10.9.9.8:27017", (_mongodb_service(),), "tandem:data.mongodb"),
+    ],
+)
+def test_the_login_to_mongodb_is_a_health_check_of_each_node(address: str, apps: tuple[App, ...], look_at: str) -> None:
+    data = DataSettings(mongodb=MongodbSettings(address=address))
+    for node in (A, B):
+        items = iam.desired(deployment(data=data, apps=apps), node)
+        found = next(each for each in of_kind(Endpoint, items) if each.protocol == "mongodb")
+        assert found.url == f"mongodb://iam:@@secret:mongodb_password@@@{address}/iam_analytics?authSource=admin"
+        assert found.look_at.startswith(look_at)
+        (queue,) = of_kind(AuditQueue, items)
+        assert (queue.sink, queue.mongodb, queue.collection) == ("/var/lib/iam/audit", found.url, "iam_analytics")
 
 
 def test_all_pumps_send_a_copy_of_each_audit_record_to_a_syslog_server_beside_the_csv_files() -> None:

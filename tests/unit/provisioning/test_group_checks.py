@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fake_databases import PASSWORD, SCRAMBLE, FakeRedis, greeting, packet, serving
+from fake_mongodb import URL, FakeMongodb
 
 from provisioning.agent.calls import answer
 from provisioning.agent.kinds import audit_queue
@@ -94,10 +95,10 @@ class Clock:
 
 
 def follow(
-    connections: list[FakeConnection], port: int, *, sink: str = SINK, interval_s: int = 10
+    connections: list[FakeConnection], port: int, *, interval_s: int = 10, mongodb: str = ""
 ) -> tuple[Level, str]:
     clock = Clock()
-    queue = AuditQueue("127.0.0.1", port, PASSWORD, interval_s, sink)
+    queue = AuditQueue("127.0.0.1", port, PASSWORD, interval_s, SINK, mongodb, "audit" if mongodb else "")
     result = check_audit(connections, queue, "nonce-1", clock=clock, sleep=clock.sleep)
     return result.level, result.seen
 
@@ -133,10 +134,38 @@ def test_a_stale_lock_of_a_stopped_pump_is_named(tmp_path: Path, redis: FakeRedi
     assert "the lock iam-pump in Redis has been held for 100 s by a pump that was stopped; 3 records wait" in seen
 
 
-def test_with_a_sink_outside_the_group_the_queue_must_be_emptied(tmp_path: Path, redis: FakeRedis, port: int) -> None:
-    assert follow(group(tmp_path), port, sink="")[0] is Level.OK
-    redis.queued = 2
-    assert follow(group(tmp_path), port, sink="")[0] is Level.FAIL
+def test_a_record_in_mongodb_is_recorded_wherever_it_was_moved(tmp_path: Path, port: int) -> None:
+    mongodb = FakeMongodb()
+    mongodb.add('{"resource":"tandem:health:nonce-1"}')
+    with serving(mongodb.handle) as mongodb_port:
+        result = follow(group(tmp_path), port, mongodb=URL.format(port=mongodb_port))
+    assert result == (Level.OK, "a decision was recorded in MongoDB within 0 s")
+
+
+def test_a_record_that_mongodb_did_not_accept_fails_though_the_queue_is_empty(
+    tmp_path: Path, redis: FakeRedis, port: int
+) -> None:
+    """iam-pump takes the records out of Redis before it writes them, and does not repeat a write that failed."""
+    write_record(tmp_path, "iam-b", "tandem:health:nonce-1")
+    assert redis.queued == 0
+    mongodb = FakeMongodb()
+    mongodb.refuses = "not authorized on audit"
+    with serving(mongodb.handle) as mongodb_port:
+        result = follow(group(tmp_path), port, mongodb=URL.format(port=mongodb_port))
+    assert result == (
+        Level.FAIL,
+        "a decision was not recorded in MongoDB within 26 s, only in the csv file of iam-b; not authorized on audit",
+    )
+
+
+def test_records_of_pumps_that_cannot_log_in_to_mongodb_wait_in_the_queue(
+    tmp_path: Path, redis: FakeRedis, port: int
+) -> None:
+    redis.queued = 7
+    with serving(FakeMongodb().handle) as mongodb_port:
+        level, seen = follow(group(tmp_path), port, mongodb=URL.format(port=mongodb_port).replace("ss%2F", "x"))
+    assert level is Level.FAIL
+    assert seen == "a decision was not recorded within 26 s; 7 records are in the queue; Authentication failed."
 
 
 def test_a_long_interval_is_not_waited_for(tmp_path: Path, port: int) -> None:
