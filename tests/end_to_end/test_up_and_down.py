@@ -113,7 +113,7 @@ def test_a_second_up_changes_nothing(deployed: Lab) -> None:
     assert state() == before
     summary = again[again.lower().rindex("resources:") :].lower()
     assert "unchanged" in summary
-    assert not any(word in summary for word in ("created", "updated", "deleted", "replaced"))
+    assert not any(word in summary for word in ("created", "updated", "deleted", "replaced")), again
 
 
 @pytest.mark.last
