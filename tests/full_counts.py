@@ -78,7 +78,8 @@ def main(arguments: Sequence[str], *, repository: Path = REPOSITORY, parts: Mapp
         )
         return 2
     for part in options.part or [part for part in parts if part not in results or not results[part].passed]:
-        results[part] = run_part(part, parts[part], repository)
+        result = run_part(part, parts[part], repository)
+        results = {**read_results(repository), part: result}  # another run may have added its result meanwhile
         _git(repository, "notes", f"--ref={NOTES}", "add", "-f", "-m", _as_json(results.values()))
         print(_line(results[part]), flush=True)
     return 0 if all(result.passed for result in results.values()) else 1

@@ -62,3 +62,11 @@ def test_a_changed_checkout_is_refused(repository: Path, capsys: pytest.CaptureF
 def test_a_run_without_tests_has_not_a_summary_of_tests(repository: Path) -> None:
     assert main([], repository=repository, parts={"counts": ("sh", "-c", "exit 1")}) == 1
     assert read_results(repository)["counts"].summary == "no tests were run (exit code 1)"
+
+
+def test_the_results_of_a_run_beside_it_are_kept(repository: Path) -> None:
+    assert main([], repository=repository, parts={"counts": PASSES}) == 0
+    _commit(repository)
+    beside = "git notes --ref=test-long copy HEAD~1 HEAD; echo '=== 1 passed in 0.10s ==='"
+    assert main([], repository=repository, parts={"fresh": ("sh", "-c", beside)}) == 0
+    assert set(read_results(repository)) == {"counts", "fresh"}
