@@ -146,6 +146,7 @@ def test_a_paused_machine_continues_after_resume(lab: Lab) -> None:
 
 def test_a_powered_off_machine_answers_no_packet_and_no_arp_for_the_virtual_ip(lab: Lab) -> None:
     lab.announce("ann")
+    lab.stopped.clear()  # of an earlier test
     MachineFaults(lab.infrastructure).inject("ann", "power-off", [])
     lab.run("bob", "ip", "neighbour", "flush", "all")
     assert lab.run("bob", "arping", "-c1", "-w1", "-I", "eth0", "10.0.4.99").returncode == 1
