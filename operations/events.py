@@ -16,6 +16,7 @@ _UNSEEN = {"read", "read-replacement", "read-discard"}
 # Of an error of the program. The SDK may have reported the error too, without it.
 _PREFIX = "an unhandled error occurred:"
 ROLLOUT = "tandem:Rollout"
+HOST_KEYS = "dynamic/tandem:HostKeys"  # of a node; not the component
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from operations.errors import NoDeploymentError
-from operations.events import ROLLOUT
+from operations.events import HOST_KEYS, ROLLOUT
 from operations.state_format import SECRET, SIGNATURE, STACK
 from provisioning.exports import parse_inventory
 from provisioning.health.checks import Group, PublicSide
@@ -41,7 +41,33 @@ def read_rollout(deployment: Mapping[str, Any], stack: str) -> dict[str, Any]:
     rollout = _find(deployment, ROLLOUT)
     if not rollout:
         raise NoDeploymentError(stack)
-    return rollout
+    return {**rollout, **_with_current_host_keys(deployment, rollout["nodes"], rollout.get("bastion"))}
+
+
+def read_outputs(deployment: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs of the stack, with secrets; {} before the first deployment.
+
+    A run that failed after it had created an instance again leaves the host keys of the old one in the outputs: those
+    of the nodes are taken from their own resources.
+    """
+    outputs = _find(deployment, STACK)
+    if not {"nodes", "ssh"} <= outputs.keys():
+        return outputs
+    current = _with_current_host_keys(deployment, outputs["nodes"], outputs["ssh"].get("bastion"))
+    ssh = {**outputs["ssh"], **({"bastion": current["bastion"]} if current["bastion"] else {})}
+    return {**outputs, "nodes": current["nodes"], "ssh": ssh}
+
+
+def _with_current_host_keys(
+    deployment: Mapping[str, Any], nodes: Sequence[dict[str, Any]], bastion: dict[str, Any] | None
+) -> dict[str, Any]:
+    found = [_plain(each.get("outputs") or {}) for each in _resources(deployment, HOST_KEYS)]
+    keys = {each["node"]["name"]: each["host_keys"] for each in found if each.get("host_keys")}
+
+    def current(node: dict[str, Any]) -> dict[str, Any]:
+        return {**node, "host_keys": keys.get(node["name"], node["host_keys"])}
+
+    return {"nodes": [*map(current, nodes)], "bastion": bastion and current(bastion)}
 
 
 def list_secrets(rollout: Mapping[str, Any]) -> list[str]:
@@ -54,10 +80,15 @@ def list_secrets(rollout: Mapping[str, Any]) -> list[str]:
 
 def _find(deployment: Mapping[str, Any], type_: str) -> dict[str, Any]:
     """The outputs of the only resource of a type, without the marks of secrets; {} if there is none."""
+    for resource in _resources(deployment, type_):
+        return _plain(resource.get("outputs") or {})
+    return {}
+
+
+def _resources(deployment: Mapping[str, Any], type_: str) -> Iterator[dict[str, Any]]:
     for resource in deployment.get("resources") or []:
         if resource["type"].endswith(type_) and not resource.get("delete"):
-            return _plain(resource.get("outputs") or {})
-    return {}
+            yield resource
 
 
 def _plain(value: Any) -> Any:
