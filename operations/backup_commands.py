@@ -12,6 +12,7 @@ from operations.backup import Backups, open_backups, parse_time
 from operations.engine import open_engine
 from operations.errors import NoDeploymentError, UsageError
 from operations.options import Stack, Yes, confirm, examples, reporter
+from operations.state_format import read_outputs
 
 app = typer.Typer()
 
@@ -58,8 +59,6 @@ def restore(
 
 
 def _open_backups(stack: str) -> AbstractContextManager[Backups]:
-    from operations.recorded import read_outputs  # noqa: PLC0415 - HTTP takes 0.3 s to import
-
     values = read_outputs(open_engine(stack).deployment())
     if "public_ip" not in values:
         raise NoDeploymentError(stack)

@@ -70,7 +70,7 @@ def up(
     selection = Selection(target or (), exclude or (), replace or (), target_dependents)
     engine = open_engine(stack, config_file, ask=not yes, report=reporter(stack))
     if force:
-        pardon(find_inventory(engine, stack), reporter(stack))
+        pardon(find_inventory(engine.deployment(), stack), reporter(stack))
     engine.up(selection, refresh=refresh, diff=diff)
 
 
@@ -140,8 +140,9 @@ def rollback(stack: Stack = "local", *, yes: Yes = False) -> None:
     from operations.recorded import read_deployment  # noqa: PLC0415 - HTTP takes 0.5 s to import
 
     engine = open_engine(stack, report=reporter(stack))
-    inventory = find_inventory(engine, stack)
-    items = read_deployment(engine.deployment(), stack).items
+    deployment = engine.deployment()
+    inventory = find_inventory(deployment, stack)
+    items = read_deployment(deployment, stack).items
     ask_first(f"Return the nodes of stack {stack} to their previous revision?", stack, yes=yes)
     rejected = roll_back(engine, inventory, items, reporter(stack))
     typer.echo(
@@ -216,7 +217,7 @@ def unlock(stack: Stack = "local", *, yes: Yes = False) -> None:
 
     Exit code 1 if a node could not be reached.
     """
-    inventory = find_inventory(open_engine(stack), stack)
+    inventory = find_inventory(open_engine(stack).deployment(), stack)
     locks = find_locks(inventory)
     for lock in locks:
         typer.echo(lock.describe())

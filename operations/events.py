@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from operations.state_format import ROLLOUT
+
 _COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 # The steps of one replacement, and the step that stands for all of them.
 _REPLACEMENT = {"create-replacement", "delete-replaced", "discard-replaced", "import-replacement", "replace"}
@@ -15,8 +17,6 @@ _REPLACEMENT = {"create-replacement", "delete-replaced", "discard-replaced", "im
 _UNSEEN = {"read", "read-replacement", "read-discard"}
 # Of an error of the program. The SDK may have reported the error too, without it.
 _PREFIX = "an unhandled error occurred:"
-ROLLOUT = "tandem:Rollout"
-HOST_KEYS = "dynamic/tandem:HostKeys"  # of a node; not the component
 
 
 @dataclass(frozen=True, slots=True)

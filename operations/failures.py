@@ -15,13 +15,14 @@ from typing import Any
 
 from operations.events import read_events, without_colours
 from operations.pending_types import is_safe_to_recreate
+from operations.state_format import STACK
 
 _CREATE = {"create", "create-replacement"}
 # The API has refused the request, and therefore created nothing. Both provider plugins print the id of the request.
 _REFUSED = re.compile(r"RequestId")
 # A plugin that repeats a create after a lost response fails because of the object that it has created.
 _DUPLICATE = re.compile(r"conflict|duplicate|inuse|overlap|exists", re.IGNORECASE)
-_STACK = "::pulumi:pulumi:Stack::"
+_STACK = f"::{STACK}::"
 # What to do about errors of the API that do not say it.
 _ADVICE = {
     "AccountNotSupported": "The account is of the traditional type (bill-by-CVM), whose public addresses have no "

@@ -52,7 +52,7 @@ def make_answers(  # noqa: PLR0917 - one for each question
     admin_cidrs: Sequence[str],
     domains: tuple[str, str],
 ) -> Answers:
-    """Parse the answers. Raises UsageError with all that are wrong."""
+    """Parse the answers. Raises UsageError that names each wrong answer."""
     wrong: list[str] = []
     if not _STACK_NAME.fullmatch(name):
         wrong.append(f"NAME must be lower-case letters, digits and hyphens, starting with a letter (got {name})")

@@ -112,7 +112,7 @@ def ssh(
     """Open a shell on a node: host key pinned, through the bastion if there is one. Exit code: that of ssh."""
     from operations.ssh import open_shell  # noqa: PLC0415 - only this command needs it
 
-    raise typer.Exit(open_shell(find_inventory(open_engine(stack), stack), node, command or ()))
+    raise typer.Exit(open_shell(find_inventory(open_engine(stack).deployment(), stack), node, command or ()))
 
 
 @app.command(epilog=examples("tandem plan --stack prod", "tandem plan --json"))
@@ -179,7 +179,7 @@ def replace(
     The image is `nodes.image`. Other changed settings are deployed, too.
     """
     engine = open_engine(stack, config_file, ask=not yes, report=reporter(stack))
-    _get(find_inventory(engine, stack), node)
+    _get(find_inventory(engine.deployment(), stack), node)
     ask_first(f"Delete the instance of {node} and create it again?", stack, yes=yes)
     engine.up(Selection(replace=[f"**tencentcloud:Instance/instance:Instance::nodes.{node}"]), refresh=True)
 
@@ -206,7 +206,7 @@ def report(
 
 def _changing(engine: Engine, stack: str) -> ChangingGroup:
     interrupt_on_signals()
-    inventory = find_inventory(engine, stack)
+    inventory = find_inventory(engine.deployment(), stack)
     return ChangingGroup(inventory, confirm_with(inventory, engine.cloud_settings()), reporter(stack))
 
 

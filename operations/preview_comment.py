@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from operations.events import Preview, ResourceChange
+from provisioning.plan import action_cuts_off_clients
 
 # GitHub refuses comments of more than 65536 characters; GitLab allows more.
 LIMIT = 65_000
@@ -138,22 +139,18 @@ def _actions(old: _Texts, new: _Texts) -> list[str]:
     """The reloads and restarts that the changed files require, with their nodes. A new node starts everything."""
     found: dict[str, set[str]] = {}
     for node in (node for node, path in new if path == _ITEMS and (node, _ITEMS) in old):
-        lines = {side: set(texts[node, _ITEMS]) for side, texts in (("old", old), ("new", new))}
-        for line in sorted(lines["old"] | lines["new"]):
+        before, after = set(old[node, _ITEMS]), set(new[node, _ITEMS])
+        for line in sorted(before | after):
             item = json.loads(line)
             path = (node, str(item.get("path")))
-            if old.get(path) != new.get(path) or line not in lines["old"] & lines["new"]:
+            if old.get(path) != new.get(path) or line not in before & after:
                 for action in item.get("after", ()):
                     found.setdefault(action, set()).add(node)
     return [
-        f"{_code(action)} on {', '.join(map(html.escape, sorted(nodes)))}{_SWITCHOVER if _moves(action) else ''}"
+        f"{_code(action)} on {', '.join(map(html.escape, sorted(nodes)))}"
+        + (_SWITCHOVER if action_cuts_off_clients(action) else "")
         for action, nodes in sorted(found.items())
     ]
-
-
-def _moves(action: str) -> bool:
-    """Whether a node that holds a virtual IP is switched over first (provisioning/plan.py)."""
-    return action == "restart nginx" or action.endswith(" keepalived")
 
 
 def _texts(inputs: Mapping[str, Any]) -> _Texts:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
-from operations.engine import Engine
 from operations.errors import NoDeploymentError, OperationError
 from operations.selection import Selection
+from operations.state_format import read_outputs
 from provisioning.errors import ProvisioningError
 from provisioning.exports import parse_exports
 from provisioning.inventory import Inventory, RemoteNode
@@ -20,11 +20,9 @@ Report = Callable[[str], None]
 _ROLLOUT = "**tandem:Rollout::rollout"
 
 
-def find_inventory(engine: Engine, stack: str) -> Inventory:
-    """The nodes of the last deployment. Raises NoDeploymentError if there is none."""
-    from operations.recorded import read_outputs  # noqa: PLC0415 - HTTP takes 0.3 s to import
-
-    exports = parse_exports(read_outputs(engine.deployment()))
+def find_inventory(deployment: Mapping[str, Any], stack: str) -> Inventory:
+    """The nodes of the last deployment, from the recorded state. Raises NoDeploymentError if there is none."""
+    exports = parse_exports(read_outputs(deployment))
     if exports is None:
         raise NoDeploymentError(stack)
     return exports.inventory

@@ -68,9 +68,18 @@ class Plan:
         A reload of nginx loses no request, and other services leave the upstreams before they restart. A reload of
         keepalived may remove the address. After an interrupted change, the state of the units is not known.
         """
-        units = {action.split(" ", 1)[-1] for action in self.unit_actions if action != "reload nginx"}
-        units |= {step.item.name for step in self.commit if isinstance(step.item, Unit) and step.why != FILES_CHANGE}
-        return bool(units & _ENTRANCE or self.pending or self.unfinished)
+        changed = {step.item.name for step in self.commit if isinstance(step.item, Unit) and step.why != FILES_CHANGE}
+        return bool(
+            any(map(action_cuts_off_clients, self.unit_actions))
+            or changed & _ENTRANCE
+            or self.pending
+            or self.unfinished
+        )
+
+
+def action_cuts_off_clients(action: str) -> bool:
+    """Whether an action, such as "restart nginx", cuts off clients of a virtual IP (ADR 0024)."""
+    return action != "reload nginx" and action.split(" ", 1)[-1] in _ENTRANCE
 
 
 def make_plan(node: str, items: Sequence[Item], facts: Facts) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -35,6 +36,14 @@ def _only_text(value: Any) -> Any:
 
 
 Address = Annotated[IPv4Address, BeforeValidator(_only_text)]
+
+
+def refuse_repeated(names: Collection[str], kind: str) -> None:
+    """Reject a name that occurs twice, regardless of case. Raises ValueError."""
+    lowered = [name.lower() for name in names]
+    for name in names:
+        if lowered.count(name.lower()) > 1:
+            raise ValueError(f"must contain each {kind} once, regardless of case (got {name} twice)")
 
 
 def _is_host(value: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
 
+from settings.base import refuse_repeated
 from settings.texts import HeaderValue, RequestHeaderValue
 
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]*$", max_length=100)]
@@ -28,10 +29,7 @@ def _without(names: tuple[str, ...], reason: str) -> Callable[[dict[str, str]], 
 
 
 def _different_names(headers: dict[str, str]) -> dict[str, str]:
-    names = [name.lower() for name in headers]
-    for name in headers:
-        if names.count(name.lower()) > 1:
-            raise ValueError(f"must contain each header once, regardless of case (got {name} twice)")
+    refuse_repeated(headers, "header")
     return headers
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
-from settings.base import FrozenModel
+from settings.base import FrozenModel, refuse_repeated
 from settings.files import FileName
 from settings.headers import HeaderName
 from settings.texts import Body, HeaderValue, refuse_decoded_in_html
@@ -104,10 +104,7 @@ class CorsSettings(FrozenModel):
     @field_validator("allow_origins")
     @classmethod
     def _origins_differ(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        names = [origin.lower() for origin in origins]
-        for origin in origins:
-            if names.count(origin.lower()) > 1:
-                raise ValueError(f"must contain each origin once, regardless of case (got {origin} twice)")
+        refuse_repeated(origins, "origin")
         return origins
 
     @model_validator(mode="after")

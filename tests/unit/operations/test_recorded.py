@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from operations.recorded import read_outputs, read_rollout
+from operations.recorded import read_rollout
+from operations.state_format import read_outputs
 
 OLD, NEW = ["ssh-ed25519 old"], ["ssh-ed25519 new"]
 
