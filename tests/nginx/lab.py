@@ -178,6 +178,13 @@ class Lab:
     def log(self) -> list[str]:
         return self.path("/var/log/nginx/access.log").read_text().splitlines()
 
+    def last_entry(self, text: str) -> str:
+        """The newest entry of the access log, once it contains the text: nginx writes it after the response."""
+        deadline = time.monotonic() + 5
+        while text not in (newest := (self.log() or [""])[-1]) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return newest
+
     @property
     def trust(self) -> ssl.SSLContext:
         context = ssl.create_default_context()

@@ -126,5 +126,6 @@ def test_the_text_format_has_the_facts_of_the_lectures(tmp_path: Path) -> None:
     with running(tmp_path, {"accessLog": {"format": "text"}}) as lab:
         lab.send("GET", API, "/metrics")
         assert re.match(
-            r'127\.0\.0\.1 - - \[.*\] "GET /metrics HTTP/1\.1" 404 .* request_id=[0-9a-f]{32}$', lab.log()[-1]
+            r'127\.0\.0\.1 - - \[.*\] "GET /metrics HTTP/1\.1" 404 .* request_id=[0-9a-f]{32}$',
+            lab.last_entry("GET /metrics"),
         )
